@@ -1,0 +1,10 @@
+//! The core's tests from outside: on the simulated driver, driven turn by turn as a binding drives it.
+//!
+//! `worlds` grows a thousand worlds from seeds and checks after every step what must always hold; the other files state
+//! one rule at a time.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod bench;
+mod host;
+mod streams;
+mod worlds;

@@ -1,0 +1,91 @@
+//! Socket addresses, as Python writes them.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString, PyTuple};
+use tulipa_sys::{Address, Endpoint};
+
+use crate::error::os_error_about;
+use crate::event_loop::LoopCore;
+
+/// The address as `socket.recvfrom` would give it.
+pub(crate) fn to_python<'py>(py: Python<'py>, address: Option<&Address>) -> PyResult<Bound<'py, PyAny>> {
+    let Some(address) = address else { return Ok(py.None().into_bound(py)) };
+    Ok(match address.endpoint() {
+        Endpoint::V4(ip, port) => (ip.to_string(), port).into_pyobject(py)?.into_any(),
+        Endpoint::V6(ip, port, flow, scope) => {
+            // As the C library writes it: the scope of a link-local address belongs to its text.
+            let text = match scope_name(py, &ip, scope)? {
+                Some(zone) => format!("{ip}%{zone}"),
+                None => ip.to_string(),
+            };
+            (text, port, flow, scope).into_pyobject(py)?.into_any()
+        }
+        Endpoint::Unix([]) => PyString::new(py, "").into_any(),
+        Endpoint::Unix(name @ [0, ..]) => PyBytes::new(py, name).into_any(),
+        Endpoint::Unix(path) => py.import("os")?.call_method1(intern!(py, "fsdecode"), (PyBytes::new(py, path),))?,
+        Endpoint::Other { family, raw } => (family, PyBytes::new(py, raw)).into_pyobject(py)?.into_any(),
+    })
+}
+
+/// The zone that `getnameinfo` appends to the text of a scoped address.
+fn scope_name(py: Python<'_>, ip: &Ipv6Addr, scope: u32) -> PyResult<Option<String>> {
+    let link_local = ip.segments()[0] & 0xffc0 == 0xfe80 || ip.is_multicast() && ip.segments()[0] & 0xf == 2;
+    if scope == 0 || !link_local {
+        return Ok(None);
+    }
+    let name = py.import("socket")?.call_method1("if_indextoname", (scope,));
+    Ok(Some(match name {
+        Ok(name) => name.extract()?,
+        Err(_) => scope.to_string(),
+    }))
+}
+
+/// The address that a program gave to `sendto`.
+///
+/// Numeric addresses are read here. Anything else, a host name above all, goes to Python's own `socket` module, whose
+/// answers and complaints are the ones that asyncio's users know.
+///
+/// # Errors
+/// What `socket` raises: `TypeError`, `OverflowError`, `socket.gaierror`.
+pub(crate) fn from_python(
+    event_loop: &Bound<'_, LoopCore>,
+    transport: &Bound<'_, PyAny>,
+    address: &Bound<'_, PyAny>,
+) -> PyResult<Address> {
+    let py = event_loop.py();
+    if let Some(address) = numeric(address) {
+        return Ok(address);
+    }
+    let resolved = event_loop.call_method1(intern!(py, "_resolve_datagram_address"), (transport, address))?;
+    if let Some(address) = numeric(&resolved) {
+        return Ok(address);
+    }
+    let name = if let Ok(path) = resolved.cast::<PyBytes>() {
+        path.as_bytes().to_vec()
+    } else {
+        py.import("os")?.call_method1(intern!(py, "fsencode"), (&resolved,))?.extract::<Vec<u8>>()?
+    };
+    Address::new(&Endpoint::Unix(&name)).map_err(|code| os_error_about(py, code, "not a Unix socket's path"))
+}
+
+/// A tuple of a numeric host and a port, with flow information and scope for IPv6.
+fn numeric(address: &Bound<'_, PyAny>) -> Option<Address> {
+    let tuple = address.cast::<PyTuple>().ok()?;
+    let host = tuple.get_item(0).ok()?;
+    let host = host.cast::<PyString>().ok()?.to_str().ok()?;
+    let port = tuple.get_item(1).ok()?.extract::<u16>().ok()?;
+    let endpoint = match (host.parse::<Ipv4Addr>(), tuple.len()) {
+        (Ok(ip), 2) => Endpoint::V4(ip, port),
+        (Ok(_), _) => return None,
+        (Err(_), length @ 2..=4) => {
+            let ip = host.parse::<Ipv6Addr>().ok()?;
+            let number = |index| if index < length { tuple.get_item(index).ok()?.extract().ok() } else { Some(0) };
+            Endpoint::V6(ip, port, number(2)?, number(3)?)
+        }
+        _ => return None,
+    };
+    Address::new(&endpoint).ok()
+}

@@ -1,0 +1,477 @@
+//! The native half of `tulipa.Loop`: its state, its life, and scheduling.
+//!
+//! `tulipa.Loop` inherits this class and `asyncio.BaseEventLoop`. The turn itself is in [`turn`](crate::turn);
+//! descriptors, transports and listeners add their methods from their own files.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyCFunction, PyDict, PyFloat, PyList, PyTuple};
+use tulipa_core::{Direction, Held, Inbox, Instant, Loop, Remains, TimerId, Token};
+use tulipa_sys::{OpenError, SystemDriver, Waker};
+
+use crate::error;
+use crate::ffi::cell::StateCell;
+use crate::ffi::object::Obj;
+use crate::ffi::raw::{Arguments, method};
+use crate::handle;
+use crate::host::PyHost;
+
+/// asyncio's limit for one read, in bytes.
+const READ_MAX: usize = 256 * 1024;
+
+/// Who uses a descriptor number (R6).
+pub(crate) enum Use {
+    /// A transport or listener, which owns it.
+    Owned(Token),
+    /// The program's own descriptor, watched for it.
+    Watched {
+        token: Token,
+        /// A weak reference to the socket object that the operations came with, to tell it from a later one with the
+        /// same number.
+        socket: Option<Obj>,
+    },
+}
+
+/// What is touched in short sections only.
+pub(crate) struct State {
+    pub(crate) core: Loop<SystemDriver, PyHost>,
+    pub(crate) uses: HashMap<i32, Use>,
+}
+
+/// See the top of this file.
+#[pyclass(frozen, subclass, module = "tulipa._native")]
+pub(crate) struct LoopCore {
+    pub(crate) state: StateCell<State>,
+    /// Where reads end whose bytes are then copied into an object of their own size.
+    pub(crate) scratch: StateCell<Box<[u8]>>,
+    inbox: Arc<Inbox<Obj>>,
+    waker: Waker,
+    #[pyo3(get, name = "driver")]
+    driver_name: String,
+    closed: AtomicBool,
+    forked: AtomicBool,
+    stopping: AtomicBool,
+    debug: AtomicBool,
+    /// `asyncio.Handle._run` was replaced when the loop began to run.
+    pub(crate) run_replaced: AtomicBool,
+}
+
+impl LoopCore {
+    /// Runs `section` on the state; see [`StateCell::with`].
+    #[inline]
+    pub(crate) fn with<R>(&self, py: Python<'_>, section: impl FnOnce(&mut State) -> R) -> R {
+        self.state.with(py, section)
+    }
+
+    pub(crate) fn is_debug(&self) -> bool {
+        self.debug.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_stopping(&self, stopping: bool) {
+        self.stopping.store(stopping, Ordering::Relaxed);
+    }
+
+    pub(crate) fn inbox(&self) -> &Inbox<Obj> {
+        &self.inbox
+    }
+
+    /// # Errors
+    /// `RuntimeError` if the loop was closed, or belongs to another process.
+    #[inline]
+    pub(crate) fn check_open(&self) -> PyResult<()> {
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(error::closed());
+        }
+        if self.forked.load(Ordering::Relaxed) {
+            return Err(error::forked());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn cancel_timer(&self, py: Python<'_>, id: TimerId) {
+        let handle = self.with(py, |state| state.core.cancel_timer(id));
+        drop(handle);
+    }
+
+    /// In debug mode, where a handle is being made: what its `_source_traceback` is to be.
+    pub(crate) fn creation_stack<'py>(&self, event_loop: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if !self.is_debug() {
+            return Ok(None);
+        }
+        event_loop.call_method0(intern!(event_loop.py(), "_creation_stack")).map(Some)
+    }
+
+    fn check_call(&self, event_loop: &Bound<'_, Self>, callback: &Bound<'_, PyAny>, method: &str) -> PyResult<()> {
+        self.check_open()?;
+        if self.is_debug() {
+            event_loop.call_method1(intern!(event_loop.py(), "_check_call"), (callback, method))?;
+        }
+        Ok(())
+    }
+
+    /// The program's own clock, if it brought one: a subclass or a test has replaced `time` (T17).
+    pub(crate) fn foreign_now(&self, event_loop: &Bound<'_, Self>) -> PyResult<Option<Instant>> {
+        let py = event_loop.py();
+        let time = event_loop.getattr(intern!(py, "time"))?;
+        if let Ok(function) = time.cast::<PyCFunction>()
+            && function.getattr(intern!(py, "__self__"))?.is(event_loop)
+            && function.getattr(intern!(py, "__name__"))?.eq("time")?
+        {
+            return Ok(None);
+        }
+        Ok(Some(Instant::from_secs(time.call0()?.extract()?)))
+    }
+
+    fn new_timer<'py>(
+        &self,
+        event_loop: &Bound<'py, Self>,
+        deadline: Instant,
+        when: Bound<'py, PyAny>,
+        callback: &Bound<'py, PyAny>,
+        args: &[Bound<'py, PyAny>],
+        context: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = event_loop.py();
+        let args = PyTuple::new(py, args)?;
+        let timer = handle::new_timer_handle(event_loop, when, callback, args, context)?;
+        let entry = Obj::from(timer.clone());
+        let id = self.with(py, |state| state.core.call_at(deadline, entry));
+        handle::set_timer(&timer, id)?;
+        Ok(timer)
+    }
+
+    fn drop_all(&self, py: Python<'_>) {
+        let remains: Vec<Remains<PyHost>> = self.with(py, |state| {
+            state.uses.clear();
+            state.core.clear()
+        });
+        drop(remains);
+    }
+}
+
+#[pymethods]
+impl LoopCore {
+    /// A loop on the driver of that name.
+    #[new]
+    #[pyo3(signature = (*_args, driver = "epoll", **_kwargs))]
+    fn new(
+        py: Python<'_>,
+        _args: &Bound<'_, PyTuple>,
+        driver: &str,
+        _kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        let (system, waker) = SystemDriver::open(driver).map_err(|refused| match refused {
+            OpenError::Unknown { .. } => PyValueError::new_err(refused.to_string()),
+            OpenError::Refused { code, .. } => error::os_error_about(py, code, &refused.to_string()),
+        })?;
+        let inbox = Arc::new(Inbox::default());
+        let core = Loop::new(system, Arc::clone(&inbox));
+        Ok(Self {
+            state: StateCell::new(State { core, uses: HashMap::new() }),
+            scratch: StateCell::new(vec![0; READ_MAX].into_boxed_slice()),
+            inbox,
+            waker,
+            driver_name: driver.to_owned(),
+            closed: AtomicBool::new(false),
+            forked: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            debug: AtomicBool::new(false),
+            run_replaced: AtomicBool::new(false),
+        })
+    }
+
+    /// Takes note of the debug mode, which the Python half sets.
+    fn _set_native_debug(&self, debug: bool) {
+        self.debug.store(debug, Ordering::Relaxed);
+    }
+
+    /// Runs turns until `stop()`.
+    fn _run_turns(slf: &Bound<'_, Self>) -> PyResult<()> {
+        crate::turn::run(slf)
+    }
+
+    /// Runs one turn, which waits for the first thing to happen if nothing is due.
+    fn _run_once(slf: &Bound<'_, Self>) -> PyResult<()> {
+        crate::turn::once(slf)
+    }
+
+    /// Stop the loop when the turn that runs now, or the next one, has finished its callbacks.
+    fn stop(&self) {
+        self.set_stopping(true);
+    }
+
+    /// Whether `stop()` was called, which is then forgotten.
+    fn _take_stopping(&self) -> bool {
+        self.stopping.swap(false, Ordering::Relaxed)
+    }
+
+    fn _write_to_self(&self) {
+        self.inbox.rouse(&self.waker);
+    }
+
+    /// Drops every handle and transport and refuses all further use.
+    fn _close_core(&self, py: Python<'_>) {
+        self.closed.store(true, Ordering::Relaxed);
+        if !self.forked.load(Ordering::Relaxed) {
+            self.drop_all(py);
+        }
+    }
+
+    /// In the child of a fork: what the loop watches is shared with the parent, and must not be touched any more (T24).
+    fn _forked(&self) {
+        self.forked.store(true, Ordering::Relaxed);
+    }
+
+    /// How many calls are ready, timers are set, and transports, servers and watched descriptors are open.
+    fn _load(&self, py: Python<'_>) -> (usize, usize, usize) {
+        let load = self.with(py, |state| state.core.load());
+        (load.ready, load.timers, load.open)
+    }
+
+    /// The handles in the ready queue, in order: a copy, to look at.
+    #[getter]
+    fn _ready<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let handles: Vec<Obj> = self.with(py, |state| state.core.ready_calls().cloned().collect());
+        PyList::new(py, handles.into_iter().map(|handle| handle.into_bound(py)))
+    }
+
+    /// `asyncio.BaseEventLoop` makes and clears a queue of its own; nobody looks at it.
+    #[setter(_ready)]
+    #[expect(clippy::unused_self, reason = "a property's setter")]
+    fn set_ready(&self, _ready: &Bound<'_, PyAny>) {}
+
+    /// See `_ready`.
+    #[setter(_scheduled)]
+    #[expect(clippy::unused_self, reason = "a property's setter")]
+    fn set_scheduled(&self, _scheduled: &Bound<'_, PyAny>) {}
+
+    /// The timer handles that are set, in no order: a copy, to look at.
+    #[getter]
+    fn _scheduled<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let handles: Vec<Obj> = self.with(py, |state| state.core.timer_calls().cloned().collect());
+        PyList::new(py, handles.into_iter().map(|handle| handle.into_bound(py)))
+    }
+
+    /// The transports that are open, by descriptor number: a copy, to look at.
+    #[getter]
+    fn _transports<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let open: Vec<(i32, Obj)> = self.with(py, |state| {
+            let State { core, uses } = state;
+            uses.iter()
+                .filter_map(|(fd, used)| match used {
+                    Use::Owned(token) => core.transport(*token).map(|owner| (*fd, owner.object().clone())),
+                    Use::Watched { .. } => None,
+                })
+                .collect()
+        });
+        let transports = PyDict::new(py);
+        for (fd, transport) in open {
+            transports.set_item(fd, transport.into_bound(py))?;
+        }
+        Ok(transports)
+    }
+
+    #[getter]
+    fn _clock_resolution(&self, py: Python<'_>) -> f64 {
+        use tulipa_core::Driver as _;
+        self.with(py, |state| state.core.driver().resolution())
+    }
+
+    /// `asyncio.BaseEventLoop` measures it too, with the same result.
+    #[setter(_clock_resolution)]
+    #[expect(clippy::unused_self, reason = "a property's setter")]
+    fn set_clock_resolution(&self, _resolution: f64) {}
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let looked = self.state.peek(|state| {
+            let mut result = Ok(());
+            let mut one = |object: &Obj| {
+                if result.is_ok() {
+                    result = visit.call(object.as_py());
+                }
+            };
+            state.core.held(&mut |held| match held {
+                Held::Callback(object) | Held::Waiter(object) => one(object),
+                Held::Owner(owner) => one(owner.object()),
+            });
+            result
+        });
+        looked.unwrap_or(Ok(()))
+    }
+
+    fn __clear__(&self) {
+        Python::attach(|py| self._close_core(py));
+    }
+}
+
+/// The methods that run once per callback, to be installed raw.
+pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
+    vec![
+        method!(c"call_soon", vector, call_soon, c"Schedule a call for the next turn; see asyncio.loop.call_soon."),
+        method!(
+            c"call_later",
+            vector,
+            call_later,
+            c"Schedule a call after a delay in seconds; see asyncio.loop.call_later."
+        ),
+        method!(
+            c"call_at",
+            vector,
+            call_at,
+            c"Schedule a call for a moment of time(), in seconds; see asyncio.loop.call_at."
+        ),
+        method!(
+            c"call_soon_threadsafe",
+            vector,
+            call_soon_threadsafe,
+            c"Schedule a call from any thread; see asyncio.loop.call_soon_threadsafe."
+        ),
+        method!(
+            c"_add_callback_threadsafe",
+            onearg,
+            add_handle_threadsafe,
+            c"Append a handle to the ready queue from any thread."
+        ),
+        method!(c"_add_callback", onearg, add_handle, c"Append a handle to the ready queue."),
+        method!(
+            c"_timer_handle_cancelled",
+            onearg,
+            timer_handle_cancelled,
+            c"Take note that a timer handle was cancelled."
+        ),
+        method!(c"time", noargs, time, c"Seconds on the monotonic clock, as time.monotonic(); see asyncio.loop.time."),
+    ]
+}
+
+fn this<'a, 'py>(object: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, LoopCore>> {
+    Ok(object.cast::<LoopCore>()?)
+}
+
+/// Splits the leading arguments off, or complains as Python would.
+fn leading<'a, 'py, const N: usize>(
+    args: &Arguments<'a, 'py>,
+    function: &str,
+    names: [&str; N],
+) -> PyResult<(&'a [Bound<'py, PyAny>; N], &'a [Bound<'py, PyAny>])> {
+    args.positional.split_first_chunk::<N>().ok_or_else(|| {
+        let missing = names[args.positional.len().min(N - 1)..].join("' and '");
+        PyTypeError::new_err(format!("{function}() missing required positional argument: '{missing}'"))
+    })
+}
+
+fn call_soon<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    let event_loop = this(object)?;
+    let ([callback], rest) = leading(&args, "call_soon", ["callback"])?;
+    let context = args.only_keyword("call_soon", "context")?;
+    let core = event_loop.get();
+    core.check_call(event_loop, callback, "call_soon")?;
+    let handle = handle::new_handle(event_loop, callback, PyTuple::new(object.py(), rest)?, context)?;
+    let entry = Obj::from(handle.clone());
+    core.with(object.py(), |state| state.core.call_soon(entry));
+    Ok(handle)
+}
+
+fn call_soon_threadsafe<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    let event_loop = this(object)?;
+    let ([callback], rest) = leading(&args, "call_soon_threadsafe", ["callback"])?;
+    let context = args.only_keyword("call_soon_threadsafe", "context")?;
+    let core = event_loop.get();
+    core.check_open()?;
+    if core.is_debug() {
+        let name = "call_soon_threadsafe";
+        event_loop.call_method1(intern!(object.py(), "_check_callback"), (callback, name))?;
+    }
+    let handle = handle::new_handle(event_loop, callback, PyTuple::new(object.py(), rest)?, context)?;
+    core.inbox.push(Obj::from(handle.clone()), &core.waker);
+    Ok(handle)
+}
+
+fn add_handle<'py>(object: &Bound<'py, PyAny>, handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let core = this(object)?.get();
+    core.check_open()?;
+    let entry = Obj::from(handle.clone());
+    core.with(object.py(), |state| state.core.call_soon(entry));
+    Ok(object.py().None().into_bound(object.py()))
+}
+
+fn add_handle_threadsafe<'py>(object: &Bound<'py, PyAny>, handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let core = this(object)?.get();
+    core.check_open()?;
+    core.inbox.push(Obj::from(handle.clone()), &core.waker);
+    Ok(object.py().None().into_bound(object.py()))
+}
+
+fn call_later<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    let event_loop = this(object)?;
+    let ([delay, callback], rest) = leading(&args, "call_later", ["delay", "callback"])?;
+    let context = args.only_keyword("call_later", "context")?;
+    if delay.is_none() {
+        return Err(PyTypeError::new_err("delay must not be None"));
+    }
+    let core = event_loop.get();
+    core.check_call(event_loop, callback, "call_later")?;
+    let py = object.py();
+    let delay = seconds(delay, "delay")?;
+    let now = match core.foreign_now(event_loop)? {
+        Some(now) => now,
+        None => core.with(py, |state| state.core.now()),
+    };
+    let deadline = now.after(delay);
+    let when = PyFloat::new(py, deadline.as_secs()).into_any();
+    core.new_timer(event_loop, deadline, when, callback, rest, context)
+}
+
+fn call_at<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    let event_loop = this(object)?;
+    let ([when, callback], rest) = leading(&args, "call_at", ["when", "callback"])?;
+    let context = args.only_keyword("call_at", "context")?;
+    if when.is_none() {
+        return Err(PyTypeError::new_err("when cannot be None"));
+    }
+    let core = event_loop.get();
+    core.check_call(event_loop, callback, "call_at")?;
+    let deadline = Instant::from_secs(seconds(when, "when")?);
+    core.new_timer(event_loop, deadline, when.clone(), callback, rest, context)
+}
+
+/// A number of seconds that can be compared.
+fn seconds(value: &Bound<'_, PyAny>, name: &str) -> PyResult<f64> {
+    let seconds: f64 = value.extract()?;
+    if seconds.is_nan() {
+        return Err(PyValueError::new_err(format!("{name} is NaN, which is no moment; give a number of seconds")));
+    }
+    Ok(seconds)
+}
+
+fn timer_handle_cancelled<'py>(object: &Bound<'py, PyAny>, timer: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    if let Some(id) = handle::take_timer(timer)? {
+        this(object)?.get().cancel_timer(py, id);
+    }
+    Ok(py.None().into_bound(py))
+}
+
+fn time<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    let now = this(object)?.get().with(py, |state| state.core.now());
+    Ok(PyFloat::new(py, now.as_secs()).into_any())
+}
+
+/// The direction that a flag of the Python half names.
+pub(crate) const fn direction(write: bool) -> Direction {
+    if write { Direction::Write } else { Direction::Read }
+}

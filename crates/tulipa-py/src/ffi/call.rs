@@ -1,0 +1,91 @@
+//! Calls in a context, and calls of methods by name.
+
+use std::ptr;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyString, PyTuple};
+
+/// Runs `body` in `context` (a `contextvars.Context`), or as it is if there is none.
+///
+/// # Errors
+/// What `body` raises, or `RuntimeError` if the context is entered already.
+#[inline]
+pub(crate) fn in_context<'py, R>(
+    py: Python<'py>,
+    context: Option<&Bound<'py, PyAny>>,
+    body: impl FnOnce() -> PyResult<R>,
+) -> PyResult<R> {
+    let Some(context) = context else { return body() };
+    // SAFETY: attached; `PyContext_Enter` checks the type of what it is given.
+    if unsafe { ffi::PyContext_Enter(context.as_ptr()) } != 0 {
+        return Err(PyErr::fetch(py));
+    }
+    let result = body();
+    // SAFETY: attached, and entered above. The error of `body`, if any, is in `result` and not set.
+    if unsafe { ffi::PyContext_Exit(context.as_ptr()) } != 0 {
+        let error = PyErr::fetch(py);
+        return result.and(Err(error));
+    }
+    result
+}
+
+/// A copy of the present context.
+pub(crate) fn copy_current_context(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    // SAFETY: attached; the result is a new reference or null with an error set.
+    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_CopyCurrent()) }
+}
+
+/// A copy of `context`.
+pub(crate) fn copy_context<'py>(context: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: attached; the function checks the type of what it is given.
+    unsafe { Bound::from_owned_ptr_or_err(context.py(), ffi::PyContext_Copy(context.as_ptr())) }
+}
+
+/// `callable(*args)`, without building or unpacking anything.
+#[inline]
+pub(crate) fn call_tuple<'py>(callable: &Bound<'py, PyAny>, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+    let count = args.len();
+    // SAFETY: attached; a tuple's items lie side by side and stay alive with it, and `args` is held by the caller.
+    unsafe {
+        let items = (&raw const (*args.as_ptr().cast::<ffi::PyTupleObject>()).ob_item).cast::<*mut ffi::PyObject>();
+        let result = ffi::PyObject_Vectorcall(callable.as_ptr(), items, count, ptr::null_mut());
+        Bound::from_owned_ptr_or_err(callable.py(), result)
+    }
+}
+
+/// `object.name()`.
+#[inline]
+pub(crate) fn method0<'py>(object: &Bound<'py, PyAny>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+    let args = [object.as_ptr()];
+    // SAFETY: attached; the one argument is the object itself, as the convention wants.
+    unsafe {
+        let result = ffi::PyObject_VectorcallMethod(name.as_ptr(), args.as_ptr(), 1, ptr::null_mut());
+        Bound::from_owned_ptr_or_err(object.py(), result)
+    }
+}
+
+/// `object.name(argument)`.
+#[inline]
+pub(crate) fn method1<'py>(
+    object: &Bound<'py, PyAny>,
+    name: &Bound<'py, PyString>,
+    argument: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let args = [object.as_ptr(), argument.as_ptr()];
+    // SAFETY: attached; the first argument is the object itself, as the convention wants.
+    unsafe {
+        let result = ffi::PyObject_VectorcallMethod(name.as_ptr(), args.as_ptr(), 2, ptr::null_mut());
+        Bound::from_owned_ptr_or_err(object.py(), result)
+    }
+}
+
+/// Runs the Python handlers of signals that have arrived.
+///
+/// # Errors
+/// What a handler raises.
+#[inline]
+pub(crate) fn check_signals(py: Python<'_>) -> PyResult<()> {
+    // SAFETY: attached.
+    if unsafe { ffi::PyErr_CheckSignals() } != 0 { Err(PyErr::fetch(py)) } else { Ok(()) }
+}

@@ -1,0 +1,20 @@
+//! The rooms in which unsafe code lives, and the only ones. Each turns one dangerous thing into something that safe
+//! code cannot misuse:
+//!
+//! | room | what it makes safe |
+//! |---|---|
+//! | [`object`] | references to Python objects that are counted at once |
+//! | [`cell`] | state that is touched only in short sections (R2) |
+//! | [`slot`] | fields of Python objects that hold other objects |
+//! | [`native_type`] | Python types that add native fields to a Python base |
+//! | [`raw`] | methods that CPython calls without an intermediary |
+//! | [`call`] | calls in a context, and calls of methods by name |
+//! | [`buffer`] | other people's memory |
+
+pub(crate) mod buffer;
+pub(crate) mod call;
+pub(crate) mod cell;
+pub(crate) mod native_type;
+pub(crate) mod object;
+pub(crate) mod raw;
+pub(crate) mod slot;

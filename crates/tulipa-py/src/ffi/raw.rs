@@ -1,0 +1,188 @@
+//! Methods that CPython calls without an intermediary.
+//!
+//! PyO3's methods parse arguments through tables; for the few methods that run once per callback or per packet that is
+//! as much work as the method itself. The macros here make the bare C functions, and keep the two promises of PyO3's:
+//! a panic is raised and never crosses the border (R7), and an error is set before null is returned.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+
+use pyo3::exceptions::PySystemError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+/// The arguments of one call, borrowed from the caller.
+#[derive(Clone, Copy)]
+pub(crate) struct Arguments<'a, 'py> {
+    pub(crate) positional: &'a [Bound<'py, PyAny>],
+    /// Values of the keyword arguments, in the order of `names`.
+    pub(crate) keyword: &'a [Bound<'py, PyAny>],
+    pub(crate) names: Option<&'a Bound<'py, PyAny>>,
+}
+
+impl<'a, 'py> Arguments<'a, 'py> {
+    /// The value of the one keyword that `function` takes.
+    ///
+    /// # Errors
+    /// `TypeError` for any other keyword.
+    pub(crate) fn only_keyword(&self, function: &str, only: &str) -> PyResult<Option<&'a Bound<'py, PyAny>>> {
+        let Some(names) = self.names else { return Ok(None) };
+        let mut found = None;
+        for (index, value) in self.keyword.iter().enumerate() {
+            let name = names.get_item(index)?;
+            if name.eq(only)? {
+                found = Some(value);
+            } else {
+                return Err(pyo3::exceptions::PyTypeError::new_err(format!(
+                    "{function}() got an unexpected keyword argument '{name}'"
+                )));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Runs the body of a raw method.
+///
+/// # Safety
+/// CPython is calling: the thread is attached, and `object` is a valid reference for the length of the call.
+#[inline]
+pub(crate) unsafe fn enter(
+    object: *mut ffi::PyObject,
+    body: impl for<'py> FnOnce(&Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
+) -> *mut ffi::PyObject {
+    // SAFETY: by the caller.
+    let (py, object) = unsafe {
+        let py = Python::assume_attached();
+        (py, Bound::from_borrowed_ptr(py, object))
+    };
+    match catch_unwind(AssertUnwindSafe(|| body(&object))) {
+        Ok(Ok(result)) => result.into_ptr(),
+        Ok(Err(error)) => {
+            error.restore(py);
+            ptr::null_mut()
+        }
+        Err(panic) => {
+            panicked(&*panic).restore(py);
+            ptr::null_mut()
+        }
+    }
+}
+
+/// The arguments of a call that CPython made with the vector-call convention.
+///
+/// # Safety
+/// `args` points to `count` positional arguments followed by as many values as the tuple `names` has entries, all
+/// alive for `'a`; `names` is null or a tuple.
+pub(crate) unsafe fn arguments<'a, 'py>(
+    args: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    names: &'a Option<Bound<'py, PyAny>>,
+) -> Arguments<'a, 'py> {
+    let keywords = names.as_ref().map_or(0, |names| names.len().unwrap_or(0));
+    if args.is_null() {
+        return Arguments { positional: &[], keyword: &[], names: names.as_ref() };
+    }
+    // SAFETY: by the caller; `Bound` is a transparent wrapper of a non-null object pointer, and a shared slice of
+    // borrowed ones never drops its elements.
+    let all = unsafe { std::slice::from_raw_parts(args.cast::<Bound<'py, PyAny>>(), count.unsigned_abs() + keywords) };
+    let (positional, keyword) = all.split_at(count.unsigned_abs());
+    Arguments { positional, keyword, names: names.as_ref() }
+}
+
+#[cold]
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> PyErr {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "unknown".to_owned());
+    PySystemError::new_err(format!("tulipa failed inside, which is a bug of tulipa's; please report it: {text}"))
+}
+
+/// An entry of a method table: `method!("name", noargs | onearg | vector, function, "doc")`.
+///
+/// `function` is safe and takes the object itself, then nothing, one argument, or [`Arguments`].
+macro_rules! method {
+    ($name:literal, noargs, $function:path, $doc:literal) => {{
+        unsafe extern "C" fn raw(
+            object: *mut pyo3::ffi::PyObject,
+            _: *mut pyo3::ffi::PyObject,
+        ) -> *mut pyo3::ffi::PyObject {
+            // SAFETY: CPython is calling.
+            unsafe { $crate::ffi::raw::enter(object, |object| $function(object)) }
+        }
+        pyo3::ffi::PyMethodDef {
+            ml_name: $name.as_ptr(),
+            ml_meth: pyo3::ffi::PyMethodDefPointer { PyCFunction: raw },
+            ml_flags: pyo3::ffi::METH_NOARGS,
+            ml_doc: $doc.as_ptr(),
+        }
+    }};
+    ($name:literal, onearg, $function:path, $doc:literal) => {{
+        unsafe extern "C" fn raw(
+            object: *mut pyo3::ffi::PyObject,
+            argument: *mut pyo3::ffi::PyObject,
+        ) -> *mut pyo3::ffi::PyObject {
+            // SAFETY: CPython is calling, with a valid argument.
+            unsafe {
+                $crate::ffi::raw::enter(object, |object| {
+                    $function(object, &pyo3::Bound::from_borrowed_ptr(object.py(), argument))
+                })
+            }
+        }
+        pyo3::ffi::PyMethodDef {
+            ml_name: $name.as_ptr(),
+            ml_meth: pyo3::ffi::PyMethodDefPointer { PyCFunction: raw },
+            ml_flags: pyo3::ffi::METH_O,
+            ml_doc: $doc.as_ptr(),
+        }
+    }};
+    ($name:literal, vector, $function:path, $doc:literal) => {{
+        unsafe extern "C" fn raw(
+            object: *mut pyo3::ffi::PyObject,
+            args: *const *mut pyo3::ffi::PyObject,
+            count: pyo3::ffi::Py_ssize_t,
+            names: *mut pyo3::ffi::PyObject,
+        ) -> *mut pyo3::ffi::PyObject {
+            // SAFETY: CPython is calling, with arguments as the vector-call convention lays them out.
+            unsafe {
+                $crate::ffi::raw::enter(object, |object| {
+                    let names = pyo3::Bound::from_borrowed_ptr_or_opt(object.py(), names);
+                    $function(object, $crate::ffi::raw::arguments(args, count, &names))
+                })
+            }
+        }
+        pyo3::ffi::PyMethodDef {
+            ml_name: $name.as_ptr(),
+            ml_meth: pyo3::ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: raw },
+            ml_flags: pyo3::ffi::METH_FASTCALL | pyo3::ffi::METH_KEYWORDS,
+            ml_doc: $doc.as_ptr(),
+        }
+    }};
+}
+pub(crate) use method;
+
+/// A method table that lives as long as the process, as CPython requires.
+pub(crate) fn table(methods: Vec<ffi::PyMethodDef>) -> &'static mut [ffi::PyMethodDef] {
+    let mut methods = methods;
+    methods.push(ffi::PyMethodDef::zeroed());
+    methods.leak()
+}
+
+/// Puts raw methods into the dictionary of a type that exists already.
+pub(crate) fn install(class: &Bound<'_, pyo3::types::PyType>, methods: Vec<ffi::PyMethodDef>) -> PyResult<()> {
+    let methods = table(methods);
+    let count = methods.len() - 1;
+    for definition in &mut methods[..count] {
+        // SAFETY: the type is alive, the definition static and complete.
+        unsafe {
+            let name = std::ffi::CStr::from_ptr(definition.ml_name);
+            let descriptor = ffi::PyDescr_NewMethod(class.as_type_ptr(), definition);
+            let descriptor = Bound::from_owned_ptr_or_err(class.py(), descriptor)?;
+            class.setattr(name.to_string_lossy().as_ref(), descriptor)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! `asyncio.Handle` and `asyncio.TimerHandle`, made and run natively.
+//!
+//! A scheduled call is a real `asyncio.Handle`: its attributes, its comparisons and its `repr` are asyncio's own (T5).
+//! What is native is making one, running one, and cancelling one.
+
+use std::cell::Cell;
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBool, PyTuple, PyType};
+use tulipa_core::TimerId;
+
+use crate::event_loop::LoopCore;
+use crate::ffi::call::{call_tuple, copy_current_context, in_context};
+use crate::ffi::native_type::{Fields, NativeClass, make_plain};
+use crate::ffi::raw::{method, table};
+use crate::ffi::slot::{SlotTable, Slots};
+
+const HANDLE_SLOTS: [&str; 7] = ["_callback", "_args", "_cancelled", "_loop", "_source_traceback", "_repr", "_context"];
+const CALLBACK: usize = 0;
+const ARGS: usize = 1;
+const CANCELLED: usize = 2;
+const LOOP: usize = 3;
+const SOURCE_TRACEBACK: usize = 4;
+const REPR: usize = 5;
+const CONTEXT: usize = 6;
+
+const TIMER_SLOTS: [&str; 2] = ["_scheduled", "_when"];
+const SCHEDULED: usize = 0;
+const WHEN: usize = 1;
+
+/// What a timer handle knows of its timer.
+#[repr(C)]
+struct TimerFields {
+    /// Index and serial of the [`TimerId`]; serials start at one, so zeroes mean none.
+    id: Cell<(usize, u64)>,
+}
+
+// SAFETY: plain data, of which zeroes are valid; no slots.
+unsafe impl Fields for TimerFields {
+    const MEMBERS: &'static [(&'static std::ffi::CStr, usize)] = &[];
+}
+
+struct HandleTypes {
+    handle: Py<PyType>,
+    timer: NativeClass<TimerFields>,
+    slots: SlotTable<7>,
+    timer_slots: SlotTable<2>,
+    /// `Handle._run` as it was at import: tools that measure callbacks replace it (T5).
+    run: Py<PyAny>,
+}
+
+static TYPES: PyOnceLock<HandleTypes> = PyOnceLock::new();
+
+fn types(py: Python<'_>) -> PyResult<&'static HandleTypes> {
+    TYPES.get_or_try_init(py, || {
+        let events = py.import("asyncio.events")?;
+        let handle_base = events.getattr("Handle")?.cast_into::<PyType>()?;
+        let timer_base = events.getattr("TimerHandle")?.cast_into::<PyType>()?;
+        let handle = make_plain(
+            c"tulipa.Handle",
+            c"A scheduled call; see asyncio.Handle.",
+            &handle_base,
+            table(vec![method!(c"cancel", noargs, cancel, c"Cancel the call. Cancelling twice is allowed.")]),
+        )?;
+        let timer = NativeClass::make(
+            c"tulipa.TimerHandle",
+            c"A call scheduled for a later time; see asyncio.TimerHandle.",
+            &timer_base,
+            table(vec![method!(c"cancel", noargs, cancel_timer, c"Cancel the call. Cancelling twice is allowed.")]),
+        )?;
+        Ok(HandleTypes {
+            handle: handle.unbind(),
+            timer,
+            slots: SlotTable::find(&handle_base, HANDLE_SLOTS)?,
+            timer_slots: SlotTable::find(&timer_base, TIMER_SLOTS)?,
+            run: handle_base.getattr("_run")?.unbind(),
+        })
+    })
+}
+
+/// Makes the types and adds them to the module.
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    let types = types(py)?;
+    module.add("Handle", types.handle.bind(py))?;
+    module.add("TimerHandle", types.timer.class(py))
+}
+
+/// Whether somebody has replaced `asyncio.Handle._run`, and wants it called.
+pub(crate) fn run_is_replaced(py: Python<'_>) -> PyResult<bool> {
+    let present = py.import("asyncio.events")?.getattr("Handle")?.getattr("_run")?;
+    Ok(!present.is(&types(py)?.run))
+}
+
+fn fill<'py>(
+    slots: &Slots<'_, 7>,
+    event_loop: &Bound<'py, LoopCore>,
+    callback: &Bound<'py, PyAny>,
+    args: Bound<'py, PyTuple>,
+    context: Option<&Bound<'py, PyAny>>,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let context = match context {
+        Some(context) if !context.is_none() => context.clone(),
+        _ => copy_current_context(py)?,
+    };
+    let traceback = event_loop.get().creation_stack(event_loop)?;
+    let none = || py.None().into_bound(py);
+    slots.at(CALLBACK).set(callback.clone());
+    slots.at(ARGS).set(args.into_any());
+    slots.at(CANCELLED).set(PyBool::new(py, false).to_owned().into_any());
+    slots.at(LOOP).set(event_loop.clone().into_any());
+    slots.at(SOURCE_TRACEBACK).set(traceback.unwrap_or_else(none));
+    slots.at(REPR).set(none());
+    slots.at(CONTEXT).set(context);
+    Ok(())
+}
+
+/// Makes a handle; `context` defaults to a copy of the present one.
+pub(crate) fn new_handle<'py>(
+    event_loop: &Bound<'py, LoopCore>,
+    callback: &Bound<'py, PyAny>,
+    args: Bound<'py, PyTuple>,
+    context: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = event_loop.py();
+    let types = types(py)?;
+    let handle = crate::ffi::native_type::alloc_plain(types.handle.bind(py))?;
+    if let Some(slots) = types.slots.of(&handle) {
+        fill(&slots, event_loop, callback, args, context)?;
+    }
+    Ok(handle)
+}
+
+/// Makes a timer handle that knows no timer yet; `when` is the deadline as the program gave it.
+pub(crate) fn new_timer_handle<'py>(
+    event_loop: &Bound<'py, LoopCore>,
+    when: Bound<'py, PyAny>,
+    callback: &Bound<'py, PyAny>,
+    args: Bound<'py, PyTuple>,
+    context: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = event_loop.py();
+    let types = types(py)?;
+    let handle = types.timer.alloc(types.timer.class(py))?;
+    if let (Some(slots), Some(timer_slots)) = (types.slots.of(&handle), types.timer_slots.of(&handle)) {
+        fill(&slots, event_loop, callback, args, context)?;
+        timer_slots.at(WHEN).set(when);
+        timer_slots.at(SCHEDULED).set(PyBool::new(py, true).to_owned().into_any());
+    }
+    Ok(handle)
+}
+
+/// Tells a timer handle its timer.
+pub(crate) fn set_timer(handle: &Bound<'_, PyAny>, id: TimerId) -> PyResult<()> {
+    if let Some(fields) = types(handle.py())?.timer.fields(handle) {
+        fields.id.set(id.into_parts());
+    }
+    Ok(())
+}
+
+/// The timer of a timer handle, which it then forgets.
+pub(crate) fn take_timer(handle: &Bound<'_, PyAny>) -> PyResult<Option<TimerId>> {
+    let fields = types(handle.py())?.timer.fields(handle);
+    Ok(fields.map(|fields| fields.id.replace((0, 0))).filter(|(_, serial)| *serial > 0).map(TimerId::from_parts))
+}
+
+/// What running a handle's callback came to.
+pub(crate) enum Ran {
+    /// It returned, or was cancelled and did not run.
+    Done,
+    /// It raised.
+    Raised(PyErr),
+    /// The handle is not one of ours: its own `_run` must be called.
+    Foreign,
+}
+
+/// Runs a handle's callback in its context, unless the handle was cancelled.
+#[inline]
+pub(crate) fn run(handle: &Bound<'_, PyAny>) -> PyResult<Ran> {
+    let py = handle.py();
+    let types = types(py)?;
+    if types.timer.is_exactly(handle) {
+        if let Some(timer_slots) = types.timer_slots.of(handle) {
+            timer_slots.at(SCHEDULED).set(PyBool::new(py, false).to_owned().into_any());
+        }
+    } else if handle.get_type_ptr() != types.handle.bind(py).as_type_ptr() {
+        return Ok(Ran::Foreign);
+    }
+    let Some(slots) = types.slots.of(handle) else { return Ok(Ran::Foreign) };
+    // A cancelled handle has neither callback nor arguments, as asyncio's `cancel` leaves it.
+    let (Some(callback), Some(args)) = (slots.at(CALLBACK).get(py), slots.at(ARGS).get(py)) else {
+        return Ok(Ran::Done);
+    };
+    let Ok(args) = args.cast_into::<PyTuple>() else { return Ok(Ran::Foreign) };
+    let context = slots.at(CONTEXT).get(py);
+    Ok(match in_context(py, context.as_ref(), || call_tuple(&callback, &args)) {
+        Ok(_) => Ran::Done,
+        Err(error) => Ran::Raised(error),
+    })
+}
+
+fn cancel<'py>(handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = handle.py();
+    let types = types(py)?;
+    if let Some(slots) = types.slots.of(handle) {
+        let cancelled = slots.at(CANCELLED).get(py);
+        if !cancelled.is_some_and(|cancelled| cancelled.is(PyBool::new(py, true))) {
+            slots.at(CANCELLED).set(PyBool::new(py, true).to_owned().into_any());
+            let event_loop = slots.at(LOOP).get(py);
+            let debug = event_loop
+                .as_ref()
+                .and_then(|event_loop| event_loop.cast::<LoopCore>().ok())
+                .is_some_and(|event_loop| event_loop.get().is_debug());
+            if debug {
+                // Slow-callback reports must be able to say what was cancelled.
+                slots.at(REPR).set(handle.repr()?.into_any());
+            }
+            drop(slots.at(CALLBACK).take(py));
+            drop(slots.at(ARGS).take(py));
+        }
+    }
+    Ok(py.None().into_bound(py))
+}
+
+fn cancel_timer<'py>(handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = handle.py();
+    if let Some(id) = take_timer(handle)? {
+        let types = types(py)?;
+        if let Some(timer_slots) = types.timer_slots.of(handle) {
+            timer_slots.at(SCHEDULED).set(PyBool::new(py, false).to_owned().into_any());
+        }
+        let event_loop = types.slots.of(handle).and_then(|slots| slots.at(LOOP).get(py));
+        if let Some(event_loop) = event_loop.as_ref().and_then(|event_loop| event_loop.cast::<LoopCore>().ok()) {
+            event_loop.get().cancel_timer(py, id);
+        }
+    }
+    cancel(handle)
+}

@@ -1,0 +1,47 @@
+//! The native half of the `tulipa` package: what speaks Python, and decides nothing that the core could decide.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `event_loop`, `turn` | the loop class, scheduling, and driving a turn |
+//! | `handle` | `asyncio.Handle` and `asyncio.TimerHandle` |
+//! | `transport` | streams and datagrams |
+//! | `listener` | accepting connections |
+//! | `watch` | `add_reader` and the operations behind `sock_*` |
+//! | `address`, `error`, `system`, `host` | translations |
+//! | `ffi` | everything unsafe |
+
+mod address;
+mod error;
+mod event_loop;
+mod ffi;
+mod handle;
+mod host;
+mod listener;
+mod system;
+mod transport;
+mod turn;
+mod watch;
+
+use pyo3::prelude::*;
+
+/// The native half of tulipa. Use `tulipa`.
+#[pymodule(gil_used = false)]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    handle::register(module)?;
+    transport::register(module)?;
+    module.add_class::<event_loop::LoopCore>()?;
+    module.add_class::<listener::Listener>()?;
+    module.add_class::<watch::Waiter>()?;
+    let core = py.get_type::<event_loop::LoopCore>();
+    for methods in [event_loop::methods(), watch::methods(), listener::methods(), transport::open::methods()] {
+        ffi::raw::install(&core, methods)?;
+    }
+    module.add_function(wrap_pyfunction!(system::sendfile, module)?)?;
+    module.add_function(wrap_pyfunction!(system::remove_stale_socket, module)?)?;
+    module.add_function(wrap_pyfunction!(system::path_identity, module)?)?;
+    module.add_function(wrap_pyfunction!(system::unlink_if_identity, module)?)?;
+    module.add_function(wrap_pyfunction!(system::pidfd_open, module)?)?;
+    module.add_function(wrap_pyfunction!(system::driver_names, module)?)?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))
+}

@@ -1,0 +1,195 @@
+//! Servers' listening sockets: accepting connections and making their transports.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyType};
+use tulipa_core::{Ends, Token};
+use tulipa_sys::{Address, Descriptor, Source, socket};
+
+use crate::address;
+use crate::error::{is_exit, os_error};
+use crate::event_loop::{LoopCore, Use};
+use crate::ffi::call::{copy_context, copy_current_context, in_context};
+use crate::ffi::object::Obj;
+use crate::ffi::raw::{Arguments, method};
+use crate::host::Owner;
+use crate::transport::{self, open};
+
+/// One listening socket of a server.
+#[pyclass(frozen, module = "tulipa._native")]
+pub(crate) struct Listener {
+    /// The Python socket, which the server closes.
+    #[pyo3(get)]
+    socket: Py<PyAny>,
+    factory: Py<PyAny>,
+    server: Option<Py<PyAny>>,
+    /// The class of the transports.
+    class: Py<PyType>,
+    /// For connections that speak TLS: called with the connected socket and the address instead of `factory`.
+    secure: Option<Py<PyAny>>,
+    /// What the server was made in; each connection gets a copy (T18).
+    context: Py<PyAny>,
+    /// How many connections one turn accepts at most.
+    backlog: u32,
+    /// The address family.
+    family: i32,
+    token: AtomicU64,
+}
+
+#[pymethods]
+impl Listener {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.socket)?;
+        visit.call(&self.factory)?;
+        visit.call(&self.server)?;
+        visit.call(&self.class)?;
+        visit.call(&self.secure)?;
+        visit.call(&self.context)
+    }
+}
+
+pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
+    vec![
+        method!(c"_listen", vector, listen, c"Accept connections: (socket, factory, server, class, secure, backlog)."),
+        method!(c"_stop_serving", onearg, stop_serving, c"Stop accepting on a socket, and close it."),
+        method!(c"_pause_accepting", vector, pause_accepting, c"Stop or go on accepting: (listener, paused)."),
+    ]
+}
+
+fn listen<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    let event_loop = object.cast::<LoopCore>()?;
+    event_loop.get().check_open()?;
+    let [listening, factory, server, class, secure, backlog] = args.positional else {
+        return Err(PyTypeError::new_err("_listen() takes six arguments"));
+    };
+    let fd: i32 = listening.call_method0(intern!(py, "fileno"))?.extract()?;
+    open::claim(event_loop, fd)?;
+    let source = Source::listener(Descriptor::Lent(fd)).map_err(|code| os_error(py, code))?;
+    let family = socket::family(fd).map_err(|code| os_error(py, code))?;
+    let some = |value: &Bound<'py, PyAny>| (!value.is_none()).then(|| value.clone().unbind());
+    let listener = Bound::new(
+        py,
+        Listener {
+            socket: listening.clone().unbind(),
+            factory: factory.clone().unbind(),
+            server: some(server),
+            class: class.clone().cast_into::<PyType>()?.unbind(),
+            secure: some(secure),
+            context: copy_current_context(py)?.unbind(),
+            backlog: backlog.extract::<u32>()?.max(1),
+            family,
+            token: AtomicU64::new(0),
+        },
+    )?;
+    let owner = Owner::Listener(Obj::from(listener.clone().into_any()));
+    let token = event_loop.get().with(py, |state| {
+        let token = state.core.listen(source, owner)?;
+        state.uses.insert(fd, Use::Owned(token));
+        Ok(token)
+    });
+    let token = token.map_err(|code| os_error(py, code))?;
+    listener.get().token.store(token.to_bits(), Ordering::Relaxed);
+    Ok(listener.into_any())
+}
+
+fn stop_serving<'py>(object: &Bound<'py, PyAny>, listening: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    let event_loop = object.cast::<LoopCore>()?;
+    let fd: i32 = listening.call_method0(intern!(py, "fileno"))?.extract()?;
+    let remains = event_loop.get().with(py, |state| match state.uses.get(&fd) {
+        Some(Use::Owned(token)) if state.core.is_listener(*token) => {
+            let remains = state.core.release(*token);
+            state.uses.remove(&fd);
+            remains
+        }
+        _ => None,
+    });
+    drop(remains);
+    listening.call_method0(intern!(py, "close"))?;
+    Ok(py.None().into_bound(py))
+}
+
+fn pause_accepting<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    let event_loop = object.cast::<LoopCore>()?;
+    let [listener, paused] = args.positional else {
+        return Err(PyTypeError::new_err("_pause_accepting() takes a listener and whether to pause"));
+    };
+    let token = Token::from_bits(listener.cast::<Listener>()?.get().token.load(Ordering::Relaxed));
+    let paused = paused.is_truthy()?;
+    let result = event_loop.get().with(py, |state| state.core.pause_accepting(token, paused));
+    result.map_err(|code| os_error(py, code))?;
+    Ok(py.None().into_bound(py))
+}
+
+/// Connections wait to be accepted.
+pub(crate) fn acceptable(event_loop: &Bound<'_, LoopCore>, token: Token, owner: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = event_loop.py();
+    let listener = owner.cast::<Listener>()?;
+    for _ in 0..listener.get().backlog {
+        match event_loop.get().with(py, |state| state.core.accept(token)) {
+            Ok(Some((source, peer))) => connected(event_loop, listener, source, &peer)?,
+            Ok(None) => break,
+            Err(code) => {
+                event_loop.call_method1(intern!(py, "_accept_failed"), (listener, os_error(py, code)))?;
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes the transport of a new connection; what fails concerns this connection alone.
+fn connected(
+    event_loop: &Bound<'_, LoopCore>,
+    listener: &Bound<'_, Listener>,
+    source: Source,
+    peer: &Address,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    match connect(event_loop, listener.get(), source, peer) {
+        Ok(()) => Ok(()),
+        Err(error) if is_exit(py, &error) => Err(error),
+        Err(error) => {
+            event_loop.call_method1(intern!(py, "_connection_failed"), (error,))?;
+            Ok(())
+        }
+    }
+}
+
+fn connect(event_loop: &Bound<'_, LoopCore>, listener: &Listener, source: Source, peer: &Address) -> PyResult<()> {
+    let py = event_loop.py();
+    let fd = source.number();
+    let context = copy_context(listener.context.bind(py))?;
+    let peer = address::to_python(py, Some(peer))?;
+    if let Some(secure) = &listener.secure {
+        let secure = secure.bind(py);
+        let number = source.into_number();
+        return in_context(py, Some(&context), || secure.call1((number, peer))).map(drop);
+    }
+    if listener.family != tulipa_sys::address::UNIX {
+        // Failing means that the peer is gone already, which reading will tell.
+        let _ = socket::set_nodelay(fd);
+    }
+    let protocol = in_context(py, Some(&context), || listener.factory.bind(py).call0())?;
+    let extra = PyDict::new(py);
+    extra.set_item(intern!(py, "peername"), peer)?;
+    if let Ok(local) = socket::local_address(fd) {
+        extra.set_item(intern!(py, "sockname"), address::to_python(py, Some(&local))?)?;
+    }
+    let server = listener.server.as_ref().map(|server| server.bind(py).clone());
+    let parts = open::Parts { protocol, server: None, waiter: None, context, extra: extra.into_any() };
+    let transport = open::prepare(event_loop, listener.class.bind(py), parts)?;
+    let own = transport::fields(&transport)?;
+    if let Some(server) = server {
+        open::attach(&server, &transport)?;
+        own.server.set(server);
+    }
+    open::launch(event_loop, &transport, own, fd, source, Some(Ends::Both));
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! Datagram sockets: receiving into protocols, and sending.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use tulipa_core::{Code, Sent, Token};
+
+use super::{TransportFields, chunk, complain, fields, none, pause_writing};
+use crate::address;
+use crate::error::{is_exit, os_error};
+use crate::event_loop::LoopCore;
+use crate::ffi::call::in_context;
+use crate::ffi::raw::{Arguments, method};
+
+pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
+    vec![method!(c"sendto", vector, sendto, c"Send one datagram, to an address or to the connected peer.")]
+}
+
+pub(super) fn is_datagram(event_loop: &Bound<'_, LoopCore>, token: Token) -> bool {
+    event_loop.get().with(event_loop.py(), |state| state.core.is_datagram(token))
+}
+
+/// Reports an error that concerns a datagram; if the protocol fails to take it, the transport goes on all the same.
+fn error_received(
+    event_loop: &Bound<'_, LoopCore>,
+    transport: &Bound<'_, PyAny>,
+    fields: &TransportFields,
+    code: Code,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let error = os_error(py, code).into_value(py).into_bound(py).into_any();
+    match super::tell(fields, intern!(py, "error_received"), Some(&error)) {
+        Ok(_) => Ok(()),
+        Err(error) => complain(event_loop, transport, error, "protocol.error_received() failed"),
+    }
+}
+
+pub(crate) fn send_failed(event_loop: &Bound<'_, LoopCore>, transport: &Bound<'_, PyAny>, code: Code) -> PyResult<()> {
+    error_received(event_loop, transport, fields(transport)?, code)
+}
+
+pub(super) fn readable(
+    event_loop: &Bound<'_, LoopCore>,
+    token: Token,
+    transport: &Bound<'_, PyAny>,
+    fields: &TransportFields,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let core = event_loop.get();
+    let received = core.scratch.with(py, |scratch| {
+        core.with(py, |state| state.core.receive(token, scratch))
+            .map(|received| received.map(|(count, from)| (PyBytes::new(py, &scratch[..count]), from)))
+    });
+    let (data, from) = match received {
+        Ok(Some(received)) => received,
+        Ok(None) => return Ok(()),
+        Err(code) => return error_received(event_loop, transport, fields, code),
+    };
+    let Some(protocol) = fields.protocol.get(py) else { return Ok(()) };
+    let from = address::to_python(py, from.as_ref())?;
+    let context = fields.context.get(py);
+    let told =
+        in_context(py, context.as_ref(), || protocol.call_method1(intern!(py, "datagram_received"), (data, from)));
+    match told {
+        Ok(_) => Ok(()),
+        Err(error) if is_exit(py, &error) => Err(error),
+        // asyncio lets this reach the exception handler and keeps the transport.
+        Err(error) => complain(event_loop, transport, error, "Exception in callback protocol.datagram_received()"),
+    }
+}
+
+fn sendto<'py>(transport: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    let py = transport.py();
+    let fields = fields(transport)?;
+    let named = args.only_keyword("sendto", "addr")?;
+    let (data, to) = match args.positional {
+        [data] => (data, named),
+        [data, to] if named.is_none() => (data, Some(to)),
+        _ => {
+            return Err(pyo3::exceptions::PyTypeError::new_err(
+                "sendto() takes the data and an optional address: sendto(data, addr=None)",
+            ));
+        }
+    };
+    let chunk = chunk(data)?;
+    let to = to.filter(|to| !to.is_none());
+    let connected = fields.address.get(py);
+    if let (Some(connected), Some(to)) = (&connected, to)
+        && !to.eq(connected)?
+    {
+        return Err(PyValueError::new_err(format!("Invalid address: must be None or {connected}")));
+    }
+    // A connected socket knows its peer; the kernel refuses a second word about it.
+    let to = if connected.is_some() { None } else { to };
+    let event_loop = fields.event_loop(py)?;
+    let to = match to {
+        Some(to) => Some(address::from_python(&event_loop, transport, to)?),
+        None => None,
+    };
+    match fields.with(py, |state, token| state.core.send(token, chunk, to))? {
+        Sent::Accepted => {}
+        Sent::Pause => pause_writing(transport, fields)?,
+        Sent::Failed(code) => {
+            let error = os_error(py, code).into_value(py).into_bound(py).into_any();
+            if let Some(protocol) = fields.protocol.get(py) {
+                protocol.call_method1(intern!(py, "error_received"), (error,))?;
+            }
+        }
+        Sent::Dropped if connected.is_some() => {
+            let dropped = fields.dropped.get().saturating_add(1);
+            fields.dropped.set(dropped);
+            if dropped >= 5 {
+                super::stream::warn_dropped(transport)?;
+            }
+        }
+        Sent::Dropped => {}
+    }
+    none(py)
+}

@@ -1,0 +1,515 @@
+//! What streams and datagram sockets have in common: their fields, their callbacks, their end.
+//!
+//! The Python classes in `tulipa._transports` inherit the types made here; they hold what runs once per connection.
+//! Nothing of the core's is borrowed while a protocol's method runs (R2), and whatever that method did to the
+//! transport is found by asking the core again (R3).
+
+pub(crate) mod datagram;
+pub(crate) mod open;
+pub(crate) mod stream;
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyo3::exceptions::{PyConnectionError, PyRuntimeError, PyTypeError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyString, PyType};
+use tulipa_core::{Code, Token};
+
+use crate::error::{is_exit, os_error};
+use crate::event_loop::{LoopCore, State, Use};
+use crate::ffi::buffer;
+use crate::ffi::call::{in_context, method0, method1};
+use crate::ffi::native_type::{Fields, NativeClass, make_plain, members};
+use crate::ffi::object::SharedBytes;
+use crate::ffi::raw::{method, table};
+use crate::ffi::slot::Slot;
+use crate::host::Chunk;
+
+/// The native fields of every transport.
+#[repr(C)]
+pub(crate) struct TransportFields {
+    event_loop: Slot,
+    pub(crate) protocol: Slot,
+    pub(crate) server: Slot,
+    /// The Python object that owns the descriptor, if one does: a socket or a file.
+    file: Slot,
+    /// The context that the protocol's methods run in (T18).
+    pub(crate) context: Slot,
+    /// What `connection_lost` is to be given, if it is not an error of the driver's.
+    exception: Slot,
+    /// To be resolved after `connection_made`.
+    waiter: Slot,
+    /// To be resolved when the buffer is empty.
+    drained: Slot,
+    /// The address that a datagram transport was connected to.
+    pub(crate) address: Slot,
+    /// [`Token::to_bits`]; zero resolves to nothing.
+    token: Cell<u64>,
+    fd: Cell<i32>,
+    /// The protocol is an `asyncio.BufferedProtocol`.
+    pub(crate) buffered: Cell<bool>,
+    /// `write_eof` was called.
+    pub(crate) eof: Cell<bool>,
+    /// Between opening and the end of `connection_lost`.
+    open: Cell<bool>,
+    /// Reading's end always closes: a pipe has no other direction to stay open for.
+    pub(crate) one_way: Cell<bool>,
+    /// How many writes were dropped after the connection was lost.
+    pub(crate) dropped: Cell<u32>,
+}
+
+// SAFETY: `repr(C)`; null slots, zero numbers and false are valid; no drop; all slots are named.
+unsafe impl Fields for TransportFields {
+    const MEMBERS: &'static [(&'static CStr, usize)] = members!(TransportFields:
+        c"_loop" = event_loop,
+        c"_protocol" = protocol,
+        c"_server" = server,
+        c"_file" = file,
+        c"_context" = context,
+        c"_exception" = exception,
+        c"_waiter" = waiter,
+        c"_empty_waiter" = drained,
+        c"_address" = address,
+    );
+}
+
+struct TransportTypes {
+    common: NativeClass<TransportFields>,
+    buffered_protocol: Py<PyAny>,
+}
+
+static TYPES: PyOnceLock<TransportTypes> = PyOnceLock::new();
+
+/// Makes the types and adds them to the module.
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    let types = TYPES.get_or_try_init(py, || {
+        let base = py.import("asyncio.transports")?.getattr("BaseTransport")?.cast_into::<PyType>()?;
+        let common = NativeClass::make(
+            c"tulipa._native.TransportCore",
+            c"What all transports of tulipa's have in common.",
+            &base,
+            table(common_methods()),
+        )?;
+        let buffered_protocol = py.import("asyncio.protocols")?.getattr("BufferedProtocol")?.unbind();
+        PyResult::Ok(TransportTypes { common, buffered_protocol })
+    })?;
+    let common = types.common.class(py);
+    module.add("TransportCore", common)?;
+    let stream = make_plain(
+        c"tulipa._native.StreamCore",
+        c"The native half of stream transports.",
+        common,
+        table(stream::methods()),
+    )?;
+    module.add("StreamCore", stream)?;
+    let datagram = make_plain(
+        c"tulipa._native.DatagramCore",
+        c"The native half of datagram transports.",
+        common,
+        table(datagram::methods()),
+    )?;
+    module.add("DatagramCore", datagram)
+}
+
+fn common_methods() -> Vec<pyo3::ffi::PyMethodDef> {
+    vec![
+        method!(c"close", noargs, close, c"Stop reading, write what is queued, then end; see asyncio."),
+        method!(c"abort", noargs, abort, c"End now, without writing what is queued; see asyncio."),
+        method!(c"_force_close", onearg, force_close, c"End now, with an exception for connection_lost()."),
+        method!(c"is_closing", noargs, is_closing, c"Whether the transport is closing or closed."),
+        method!(c"pause_reading", noargs, pause_reading, c"Stop receiving until resume_reading()."),
+        method!(c"resume_reading", noargs, resume_reading, c"Receive again."),
+        method!(c"is_reading", noargs, is_reading, c"Whether the transport is neither paused nor closing."),
+        method!(c"set_protocol", onearg, set_protocol, c"Replace the protocol."),
+        method!(c"get_protocol", noargs, get_protocol, c"The protocol; None after the connection was lost."),
+        method!(c"get_write_buffer_size", noargs, buffer_size, c"Bytes that are still to be written."),
+        method!(c"get_write_buffer_limits", noargs, marks, c"The low- and high-water marks, in bytes."),
+        method!(c"_set_marks", vector, set_marks, c"Set the high- and low-water marks, in bytes."),
+        method!(c"_make_empty_waiter", noargs, make_empty_waiter, c"A future that ends when all is written."),
+        method!(c"_reset_empty_waiter", noargs, reset_empty_waiter, c"Allow writing again."),
+        method!(c"_fileno", noargs, fileno, c"The descriptor number, or -1 after the connection was lost."),
+        method!(c"_lend", onearg, lend, c"Give the descriptor to a socket object, which closes it from now on."),
+    ]
+}
+
+/// The fields of a transport.
+#[inline]
+pub(crate) fn fields<'a>(transport: &'a Bound<'_, PyAny>) -> PyResult<&'a TransportFields> {
+    TYPES
+        .get(transport.py())
+        .and_then(|types| types.common.fields(transport))
+        .ok_or_else(|| PyTypeError::new_err("not a transport of tulipa's"))
+}
+
+impl TransportFields {
+    #[inline]
+    pub(crate) fn token(&self) -> Token {
+        Token::from_bits(self.token.get())
+    }
+
+    /// The transport's loop.
+    ///
+    /// # Errors
+    /// `RuntimeError` for a transport that no loop made.
+    #[inline]
+    pub(crate) fn event_loop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, LoopCore>> {
+        self.event_loop
+            .get(py)
+            .and_then(|object| object.cast_into::<LoopCore>().ok())
+            .ok_or_else(|| PyRuntimeError::new_err("this transport was not made by an event loop; connect to get one"))
+    }
+
+    /// Runs a short section on the core, with the transport's token.
+    #[inline]
+    pub(crate) fn with<R>(&self, py: Python<'_>, section: impl FnOnce(&mut State, Token) -> R) -> PyResult<R> {
+        let event_loop = self.event_loop(py)?;
+        let token = self.token();
+        Ok(event_loop.get().with(py, |state| section(state, token)))
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.get()
+    }
+
+    fn set_protocol(&self, protocol: Bound<'_, PyAny>) -> PyResult<()> {
+        let py = protocol.py();
+        if let Some(types) = TYPES.get(py) {
+            self.buffered.set(protocol.is_instance(types.buffered_protocol.bind(py))?);
+        }
+        self.protocol.set(protocol);
+        Ok(())
+    }
+}
+
+/// Runs `protocol.name(argument)` in the transport's context; `None` if there is no protocol any more.
+#[inline]
+pub(crate) fn tell<'py>(
+    fields: &TransportFields,
+    name: &Bound<'py, PyString>,
+    argument: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = name.py();
+    let Some(protocol) = fields.protocol.get(py) else { return Ok(None) };
+    let context = fields.context.get(py);
+    in_context(py, context.as_ref(), || match argument {
+        Some(argument) => method1(&protocol, name, argument),
+        None => method0(&protocol, name),
+    })
+    .map(Some)
+}
+
+/// Reports what a protocol's method raised, and ends the transport with it, as asyncio's `_fatal_error` does.
+///
+/// # Errors
+/// `error` itself if it asks the program to end.
+#[cold]
+pub(crate) fn failed(
+    event_loop: &Bound<'_, LoopCore>,
+    transport: &Bound<'_, PyAny>,
+    error: PyErr,
+    message: &str,
+) -> PyResult<()> {
+    if is_exit(event_loop.py(), &error) {
+        return Err(error);
+    }
+    event_loop.call_method1(intern!(event_loop.py(), "_transport_failed"), (transport, error, message))?;
+    Ok(())
+}
+
+/// Reports what a protocol's method raised; the transport goes on.
+///
+/// # Errors
+/// `error` itself if it asks the program to end.
+#[cold]
+pub(crate) fn complain(
+    event_loop: &Bound<'_, LoopCore>,
+    transport: &Bound<'_, PyAny>,
+    error: PyErr,
+    message: &str,
+) -> PyResult<()> {
+    if is_exit(event_loop.py(), &error) {
+        return Err(error);
+    }
+    event_loop.call_method1(intern!(event_loop.py(), "_protocol_failed"), (transport, error, message))?;
+    Ok(())
+}
+
+/// A transport was just made: `connection_made`, then reading, then the waiter.
+pub(crate) fn started(event_loop: &Bound<'_, LoopCore>, token: Token, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = event_loop.py();
+    let fields = fields(transport)?;
+    let made = match tell(fields, intern!(py, "connection_made"), Some(transport)) {
+        Ok(_) => Ok(()),
+        Err(error) => complain(event_loop, transport, error, "Exception in callback protocol.connection_made()"),
+    };
+    // Reading begins whatever `connection_made` did, as on asyncio; unless it has closed the transport.
+    let begun = event_loop.get().with(py, |state| state.core.begin(token));
+    if let Some(waiter) = fields.waiter.take(py)
+        && !waiter.call_method0(intern!(py, "done"))?.is_truthy()?
+    {
+        match begun {
+            Ok(()) => waiter.call_method1(intern!(py, "set_result"), (py.None(),))?,
+            Err(code) => waiter.call_method1(intern!(py, "set_exception"), (os_error(py, code),))?,
+        };
+    }
+    made
+}
+
+/// Something has arrived, or an end.
+pub(crate) fn readable(event_loop: &Bound<'_, LoopCore>, token: Token, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+    let fields = fields(transport)?;
+    if datagram::is_datagram(event_loop, token) {
+        datagram::readable(event_loop, token, transport, fields)
+    } else if fields.buffered.get() {
+        stream::readable_into(event_loop, token, transport, fields)
+    } else {
+        stream::readable(event_loop, token, transport, fields)
+    }
+}
+
+/// The buffer has passed its high-water mark.
+#[cold]
+pub(crate) fn pause_writing(transport: &Bound<'_, PyAny>, fields: &TransportFields) -> PyResult<()> {
+    let py = transport.py();
+    let Some(protocol) = fields.protocol.get(py) else { return Ok(()) };
+    // Called from `write`, in the writer's own context.
+    match method0(&protocol, intern!(py, "pause_writing")) {
+        Ok(_) => Ok(()),
+        Err(error) => complain(&fields.event_loop(py)?, transport, error, "protocol.pause_writing() failed"),
+    }
+}
+
+/// The buffer has fallen to its low-water mark.
+pub(crate) fn resume_writing(event_loop: &Bound<'_, LoopCore>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+    match tell(fields(transport)?, intern!(event_loop.py(), "resume_writing"), None) {
+        Ok(_) => Ok(()),
+        Err(error) => complain(event_loop, transport, error, "protocol.resume_writing() failed"),
+    }
+}
+
+/// The buffer is empty, and somebody waits for that.
+pub(crate) fn drained(event_loop: &Bound<'_, LoopCore>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = event_loop.py();
+    if let Some(waiter) = fields(transport)?.drained.get(py)
+        && !waiter.call_method0(intern!(py, "done"))?.is_truthy()?
+    {
+        waiter.call_method1(intern!(py, "set_result"), (py.None(),))?;
+    }
+    Ok(())
+}
+
+/// The transport is over: `connection_lost`, then everything it held is released, whatever that raised.
+pub(crate) fn lost(
+    event_loop: &Bound<'_, LoopCore>,
+    token: Token,
+    transport: &Bound<'_, PyAny>,
+    code: Option<Code>,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let fields = fields(transport)?;
+    let reason = match (fields.exception.get(py), code) {
+        (Some(exception), _) => exception,
+        (None, Some(code)) => os_error(py, code).into_value(py).into_bound(py).into_any(),
+        (None, None) => py.None().into_bound(py),
+    };
+    let told = match tell(fields, intern!(py, "connection_lost"), Some(&reason)) {
+        Ok(_) => Ok(()),
+        Err(error) => complain(event_loop, transport, error, "Exception in callback protocol.connection_lost()"),
+    };
+    let released = release(event_loop, token, transport, fields);
+    told.and(released)
+}
+
+/// Gives up everything that a transport holds, and closes its descriptor.
+pub(crate) fn release(
+    event_loop: &Bound<'_, LoopCore>,
+    token: Token,
+    transport: &Bound<'_, PyAny>,
+    fields: &TransportFields,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    fields.open.set(false);
+    let fd = fields.fd.replace(-1);
+    let remains = event_loop.get().with(py, |state| {
+        if matches!(state.uses.get(&fd), Some(Use::Owned(user)) if *user == token) {
+            state.uses.remove(&fd);
+        }
+        state.core.release(token)
+    });
+    drop(remains);
+    let file = fields.file.take(py);
+    let server = fields.server.take(py);
+    drop(fields.protocol.take(py));
+    drop(fields.exception.take(py));
+    drop(fields.context.take(py));
+    let closed = match file {
+        Some(file) => file.call_method0(intern!(py, "close")).map(drop),
+        None => Ok(()),
+    };
+    if let Some(waiter) = fields.waiter.take(py)
+        && !waiter.call_method0(intern!(py, "done"))?.is_truthy()?
+    {
+        waiter.call_method0(intern!(py, "cancel"))?;
+    }
+    if let Some(drained) = fields.drained.get(py)
+        && !drained.call_method0(intern!(py, "done"))?.is_truthy()?
+    {
+        let error = PyConnectionError::new_err("Connection is closed by peer");
+        drained.call_method1(intern!(py, "set_exception"), (error,))?;
+    }
+    if let Some(server) = server {
+        open::detach(&server, transport)?;
+    }
+    closed
+}
+
+/// What `write` was given, as a chunk: by reference where nobody can change it, else a copy (T14).
+#[inline]
+pub(crate) fn chunk(data: &Bound<'_, PyAny>) -> PyResult<Chunk> {
+    if let Ok(bytes) = data.cast_exact::<PyBytes>() {
+        return Ok(Chunk::Shared(SharedBytes::new(bytes.clone())));
+    }
+    let bytes_like = data.is_instance_of::<PyBytes>()
+        || data.is_instance_of::<pyo3::types::PyByteArray>()
+        || data.is_instance_of::<pyo3::types::PyMemoryView>();
+    if !bytes_like {
+        return Err(PyTypeError::new_err(format!(
+            "data argument must be a bytes-like object, not '{}'",
+            data.get_type().name()?
+        )));
+    }
+    Ok(Chunk::Copied(buffer::Held::readable(data)?.copy()))
+}
+
+fn none(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    Ok(py.None().into_bound(py))
+}
+
+fn bool_object(py: Python<'_>, value: bool) -> Bound<'_, PyAny> {
+    pyo3::types::PyBool::new(py, value).to_owned().into_any()
+}
+
+fn close<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let fields = fields(transport)?;
+    if fields.is_open() {
+        fields.with(transport.py(), |state, token| state.core.close(token))?;
+    }
+    none(transport.py())
+}
+
+fn abort<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    force_close(transport, &none(transport.py())?)
+}
+
+fn force_close<'py>(transport: &Bound<'py, PyAny>, exception: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = transport.py();
+    let fields = fields(transport)?;
+    if fields.is_open() && fields.with(py, |state, token| state.core.abort(token))? {
+        fields.exception.set(exception.clone());
+    }
+    none(py)
+}
+
+fn is_closing<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = transport.py();
+    let fields = fields(transport)?;
+    let closing = !fields.is_open() || fields.with(py, |state, token| state.core.is_closing(token))?;
+    Ok(bool_object(py, closing))
+}
+
+fn pause_reading<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = transport.py();
+    fields(transport)?.with(py, |state, token| state.core.pause_reading(token))?;
+    none(py)
+}
+
+fn resume_reading<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = transport.py();
+    fields(transport)?.with(py, |state, token| state.core.resume_reading(token))?;
+    none(py)
+}
+
+fn is_reading<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = transport.py();
+    let reading = fields(transport)?.with(py, |state, token| state.core.is_reading(token))?;
+    Ok(bool_object(py, reading))
+}
+
+fn set_protocol<'py>(transport: &Bound<'py, PyAny>, protocol: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    fields(transport)?.set_protocol(protocol.clone())?;
+    none(transport.py())
+}
+
+fn get_protocol<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = transport.py();
+    fields(transport)?.protocol.get(py).map_or_else(|| none(py), Ok)
+}
+
+fn buffer_size<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = transport.py();
+    let size = fields(transport)?.with(py, |state, token| state.core.buffer_size(token))?;
+    Ok(size.into_pyobject(py)?.into_any())
+}
+
+fn marks<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = transport.py();
+    let marks = fields(transport)?.with(py, |state, token| state.core.marks(token))?;
+    Ok(marks.into_pyobject(py)?.into_any())
+}
+
+fn set_marks<'py>(
+    transport: &Bound<'py, PyAny>,
+    args: crate::ffi::raw::Arguments<'_, 'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = transport.py();
+    let [high, low] = args.positional else {
+        return Err(PyTypeError::new_err("_set_marks() takes the high- and the low-water mark"));
+    };
+    let (high, low) = (high.extract()?, low.extract()?);
+    let fields = fields(transport)?;
+    if fields.with(py, |state, token| state.core.set_marks(token, high, low))? {
+        pause_writing(transport, fields)?;
+    }
+    none(py)
+}
+
+fn make_empty_waiter<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = transport.py();
+    let fields = fields(transport)?;
+    if fields.drained.get(py).is_some() {
+        return Err(PyRuntimeError::new_err("Empty waiter is already set"));
+    }
+    let waiter = fields.event_loop(py)?.call_method0(intern!(py, "create_future"))?;
+    if fields.with(py, |state, token| state.core.tell_drained(token))? {
+        waiter.call_method1(intern!(py, "set_result"), (py.None(),))?;
+    }
+    fields.drained.set(waiter.clone());
+    Ok(waiter)
+}
+
+fn reset_empty_waiter<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    drop(fields(transport)?.drained.take(transport.py()));
+    none(transport.py())
+}
+
+fn fileno<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let fields = fields(transport)?;
+    let fd = if fields.is_open() { fields.fd.get() } else { -1 };
+    Ok(fd.into_pyobject(transport.py())?.into_any())
+}
+
+fn lend<'py>(transport: &Bound<'py, PyAny>, socket: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = transport.py();
+    let fields = fields(transport)?;
+    fields.with(py, |state, token| {
+        if let Some(source) = state.core.source(token) {
+            source.lend();
+        }
+    })?;
+    fields.file.set(socket.clone());
+    none(py)
+}

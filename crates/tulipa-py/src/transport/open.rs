@@ -1,0 +1,205 @@
+//! Making transports.
+
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+use tulipa_core::Ends;
+use tulipa_sys::{Descriptor, Source};
+
+use super::{TYPES, TransportFields, fields};
+use crate::error::os_error_about;
+use crate::event_loop::{LoopCore, State, Use};
+use crate::ffi::call::copy_current_context;
+use crate::ffi::object::Obj;
+use crate::ffi::raw::{Arguments, method};
+use crate::host::Owner;
+
+pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
+    vec![method!(
+        c"_open_transport",
+        vector,
+        open_transport,
+        c"Make a transport: (class, kind, file, protocol, waiter, extra, server, context, address)."
+    )]
+}
+
+/// What a transport is made over.
+#[derive(Clone, Copy)]
+enum Kind {
+    Socket,
+    Reader,
+    Writer,
+    Datagram,
+}
+
+impl Kind {
+    fn named(name: &str) -> PyResult<Self> {
+        Ok(match name {
+            "socket" => Self::Socket,
+            "reader" => Self::Reader,
+            "writer" => Self::Writer,
+            "datagram" => Self::Datagram,
+            _ => return Err(PyTypeError::new_err(format!("there is no kind of transport named {name:?}"))),
+        })
+    }
+}
+
+/// What a new transport starts with.
+pub(crate) struct Parts<'py> {
+    pub(crate) protocol: Bound<'py, PyAny>,
+    pub(crate) server: Option<Bound<'py, PyAny>>,
+    pub(crate) waiter: Option<Bound<'py, PyAny>>,
+    pub(crate) context: Bound<'py, PyAny>,
+    pub(crate) extra: Bound<'py, PyAny>,
+}
+
+/// A transport of `class` that is not open yet.
+pub(crate) fn prepare<'py>(
+    event_loop: &Bound<'py, LoopCore>,
+    class: &Bound<'py, PyType>,
+    parts: Parts<'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = event_loop.py();
+    let types = TYPES.get(py).ok_or_else(|| PyRuntimeError::new_err("tulipa is not initialised"))?;
+    let transport = types.common.alloc(class)?;
+    let own = fields(&transport)?;
+    own.fd.set(-1);
+    own.event_loop.set(event_loop.clone().into_any());
+    own.context.set(parts.context);
+    own.set_protocol(parts.protocol)?;
+    if let Some(waiter) = parts.waiter {
+        own.waiter.set(waiter);
+    }
+    if let Some(server) = parts.server {
+        own.server.set(server);
+    }
+    transport.setattr(intern!(py, "_extra"), parts.extra)?;
+    Ok(transport)
+}
+
+/// Hands a descriptor to the core under the name of `transport`, and schedules `connection_made`.
+pub(crate) fn launch(
+    event_loop: &Bound<'_, LoopCore>,
+    transport: &Bound<'_, PyAny>,
+    own: &TransportFields,
+    fd: i32,
+    source: Source,
+    ends: Option<Ends>,
+) {
+    let owner = Owner::Transport(Obj::from(transport.clone()));
+    let token = event_loop.get().with(event_loop.py(), |state| {
+        let token = match ends {
+            Some(ends) => state.core.open_stream(source, owner, ends),
+            None => state.core.open_datagram(source, owner),
+        };
+        state.uses.insert(fd, Use::Owned(token));
+        token
+    });
+    own.token.set(token.to_bits());
+    own.fd.set(fd);
+    own.open.set(true);
+}
+
+/// Makes sure that nobody else uses a descriptor that a transport is to own (G12).
+///
+/// # Errors
+/// `RuntimeError` if a callback of the program's or a waiting operation does.
+pub(crate) fn claim(event_loop: &Bound<'_, LoopCore>, fd: i32) -> PyResult<()> {
+    let py = event_loop.py();
+    let idle = event_loop.get().with(py, |state| {
+        let State { core, uses } = state;
+        match uses.get(&fd) {
+            Some(Use::Watched { token, .. }) if core.is_idle(*token) => {
+                let remains = core.unwatch(*token);
+                Ok((remains, uses.remove(&fd)))
+            }
+            Some(Use::Watched { .. }) => Err(()),
+            _ => Ok((None, None)),
+        }
+    });
+    match idle {
+        Ok(released) => {
+            drop(released);
+            Ok(())
+        }
+        Err(()) => Err(PyRuntimeError::new_err(format!(
+            "File descriptor {fd} is watched by add_reader(), add_writer() or a pending sock_*() operation; remove it \
+             or wait for it before a transport takes the descriptor over"
+        ))),
+    }
+}
+
+fn open_transport<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    let event_loop = object.cast::<LoopCore>()?;
+    event_loop.get().check_open()?;
+    let [class, kind, file, protocol, waiter, extra, server, context, address] = args.positional else {
+        return Err(PyTypeError::new_err("_open_transport() takes nine arguments"));
+    };
+    let kind = Kind::named(&kind.extract::<String>()?)?;
+    let fd: i32 = file.call_method0(intern!(py, "fileno"))?.extract()?;
+    claim(event_loop, fd)?;
+    let lent = Descriptor::Lent(fd);
+    let source = match kind {
+        Kind::Socket => Source::socket(lent),
+        Kind::Reader => Source::pipe_reader(lent),
+        Kind::Writer => Source::pipe_writer(lent),
+        Kind::Datagram => Source::datagram(lent),
+    };
+    let source =
+        source.map_err(|code| os_error_about(py, code, &format!("descriptor {fd} cannot be used without blocking")))?;
+    let ends = match kind {
+        Kind::Socket => Some(Ends::Both),
+        Kind::Reader => Some(Ends::Read),
+        Kind::Writer => Some(Ends::Write { watch_peer: source.watches_peer() }),
+        Kind::Datagram => None,
+    };
+    let some = |value: &Bound<'py, PyAny>| (!value.is_none()).then(|| value.clone());
+    let parts = Parts {
+        protocol: protocol.clone(),
+        server: some(server),
+        waiter: some(waiter),
+        context: match some(context) {
+            Some(context) => context,
+            None => copy_current_context(py)?,
+        },
+        extra: extra.clone(),
+    };
+    let transport = prepare(event_loop, &class.clone().cast_into::<PyType>()?, parts)?;
+    let own = fields(&transport)?;
+    own.file.set(file.clone());
+    own.one_way.set(matches!(kind, Kind::Reader));
+    if let Some(address) = some(address) {
+        own.address.set(address);
+    }
+    if let Some(server) = own.server.get(py) {
+        attach(&server, &transport)?;
+    }
+    launch(event_loop, &transport, own, fd, source, ends);
+    Ok(transport)
+}
+
+/// Counts a connection in at its server.
+pub(crate) fn attach(server: &Bound<'_, PyAny>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+    counted(server, intern!(server.py(), "_attach"), transport)
+}
+
+/// Counts a connection out.
+pub(crate) fn detach(server: &Bound<'_, PyAny>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+    counted(server, intern!(server.py(), "_detach"), transport)
+}
+
+fn counted(
+    server: &Bound<'_, PyAny>,
+    method: &Bound<'_, pyo3::types::PyString>,
+    transport: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    // Servers know their transports by name from 3.13 on, and only their number before (T8).
+    if cfg!(Py_3_13) {
+        server.call_method1(method, (transport,))?;
+    } else {
+        server.call_method0(method)?;
+    }
+    Ok(())
+}

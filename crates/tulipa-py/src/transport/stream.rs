@@ -1,0 +1,202 @@
+//! Streams: reading into protocols, and writing.
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use tulipa_core::{Read, Token, Written};
+
+use super::{TransportFields, chunk, failed, fields, none, pause_writing, tell};
+use crate::event_loop::LoopCore;
+use crate::ffi::buffer::Held;
+use crate::ffi::raw::method;
+
+/// How many writes after the end go by in silence; asyncio's number.
+const DROPPED_IN_SILENCE: u32 = 5;
+
+pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
+    vec![
+        method!(
+            c"write",
+            onearg,
+            write,
+            c"Write bytes; returns at once, and what is written in one turn leaves together."
+        ),
+        method!(c"writelines", onearg, writelines, c"Write an iterable of bytes-like objects."),
+        method!(c"write_eof", noargs, write_eof, c"Close the writing half once everything is written."),
+    ]
+}
+
+enum Taken<'py> {
+    Data(Bound<'py, PyBytes>),
+    Eof,
+    Nothing,
+}
+
+pub(super) fn readable(
+    event_loop: &Bound<'_, LoopCore>,
+    token: Token,
+    transport: &Bound<'_, PyAny>,
+    fields: &TransportFields,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let core = event_loop.get();
+    let taken = core.scratch.with(py, |scratch| match core.with(py, |state| state.core.read(token, scratch)) {
+        Read::Data(count) => Taken::Data(PyBytes::new(py, &scratch[..count])),
+        Read::Eof => Taken::Eof,
+        Read::Nothing | Read::Failed(_) => Taken::Nothing,
+    });
+    match taken {
+        Taken::Data(data) => match tell(fields, intern!(py, "data_received"), Some(data.as_any())) {
+            Ok(_) => Ok(()),
+            Err(error) => failed(event_loop, transport, error, "Fatal error: protocol.data_received() call failed."),
+        },
+        Taken::Eof => eof(event_loop, token, transport, fields),
+        Taken::Nothing => Ok(()),
+    }
+}
+
+pub(super) fn readable_into(
+    event_loop: &Bound<'_, LoopCore>,
+    token: Token,
+    transport: &Bound<'_, PyAny>,
+    fields: &TransportFields,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let core = event_loop.get();
+    let hint = (-1_i32).into_pyobject(py)?.into_any();
+    let buffer = tell(fields, intern!(py, "get_buffer"), Some(&hint)).and_then(|buffer| {
+        let Some(buffer) = buffer else { return Ok(None) };
+        let held = Held::writable(&buffer)?;
+        if held.len() == 0 {
+            return Err(PyRuntimeError::new_err("get_buffer() returned an empty buffer"));
+        }
+        Ok(Some(held))
+    });
+    let mut held = match buffer {
+        Ok(Some(held)) => held,
+        Ok(None) => return Ok(()),
+        Err(error) => {
+            return failed(event_loop, transport, error, "Fatal error: protocol.get_buffer() call failed.");
+        }
+    };
+    let read = held.fill(|into| core.with(py, |state| state.core.read(token, into)));
+    // The protocol may resize its buffer in `buffer_updated`, so nobody holds it by then.
+    drop(held);
+    match read {
+        Read::Data(count) => {
+            let count = count.into_pyobject(py)?.into_any();
+            match tell(fields, intern!(py, "buffer_updated"), Some(&count)) {
+                Ok(_) => Ok(()),
+                Err(error) => {
+                    failed(event_loop, transport, error, "Fatal error: protocol.buffer_updated() call failed.")
+                }
+            }
+        }
+        Read::Eof => eof(event_loop, token, transport, fields),
+        Read::Nothing | Read::Failed(_) => Ok(()),
+    }
+}
+
+fn eof(
+    event_loop: &Bound<'_, LoopCore>,
+    token: Token,
+    transport: &Bound<'_, PyAny>,
+    fields: &TransportFields,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let answer = tell(fields, intern!(py, "eof_received"), None)
+        .and_then(|answer| answer.map_or(Ok(false), |answer| answer.is_truthy()));
+    match answer {
+        Ok(keep_open) => {
+            let keep_open = keep_open && !fields.one_way.get();
+            event_loop.get().with(py, |state| state.core.eof_answered(token, keep_open));
+            Ok(())
+        }
+        Err(error) => failed(event_loop, transport, error, "Fatal error: protocol.eof_received() call failed."),
+    }
+}
+
+fn check_writable(fields: &TransportFields, py: Python<'_>, method: &str) -> PyResult<()> {
+    if fields.eof.get() {
+        return Err(PyRuntimeError::new_err(format!("Cannot call {method}() after write_eof()")));
+    }
+    if fields.drained.get(py).is_some() {
+        return Err(PyRuntimeError::new_err(format!("unable to {method}; sendfile is in progress")));
+    }
+    Ok(())
+}
+
+fn write<'py>(transport: &Bound<'py, PyAny>, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = transport.py();
+    let fields = fields(transport)?;
+    let chunk = chunk(data)?;
+    check_writable(fields, py, "write")?;
+    if chunk.as_ref().is_empty() {
+        return none(py);
+    }
+    let written = fields.with(py, |state, token| state.core.write(token, chunk))?;
+    answered(transport, fields, written)?;
+    none(py)
+}
+
+fn writelines<'py>(transport: &Bound<'py, PyAny>, lines: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = transport.py();
+    let fields = fields(transport)?;
+    check_writable(fields, py, "writelines")?;
+    // All of them are looked at before the first is queued: a bad one in the middle must not leave half a message.
+    let chunks = lines.try_iter()?.map(|line| chunk(&line?)).collect::<PyResult<Vec<_>>>()?;
+    // The iterable may have run code that closed the transport or its writing half.
+    check_writable(fields, py, "writelines")?;
+    let written = fields.with(py, |state, token| {
+        let mut result = Written::Queued;
+        for chunk in chunks {
+            if !chunk.as_ref().is_empty() {
+                match state.core.write(token, chunk) {
+                    Written::Queued => {}
+                    other => result = other,
+                }
+            }
+        }
+        result
+    })?;
+    answered(transport, fields, written)?;
+    none(py)
+}
+
+/// Does what the outcome of a write asks for.
+fn answered(transport: &Bound<'_, PyAny>, fields: &TransportFields, written: Written) -> PyResult<()> {
+    match written {
+        Written::Queued => Ok(()),
+        Written::Pause => pause_writing(transport, fields),
+        Written::Dropped => {
+            let dropped = fields.dropped.get().saturating_add(1);
+            fields.dropped.set(dropped);
+            if dropped >= DROPPED_IN_SILENCE {
+                warn_dropped(transport)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+#[cold]
+pub(super) fn warn_dropped(transport: &Bound<'_, PyAny>) -> PyResult<()> {
+    let logger = transport.py().import("asyncio.log")?.getattr("logger")?;
+    logger.call_method1("warning", ("socket.send() raised exception.",))?;
+    Ok(())
+}
+
+fn write_eof<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = transport.py();
+    let fields = fields(transport)?;
+    let closing = fields.with(py, |state, token| {
+        let closing = state.core.is_closing(token);
+        state.core.write_eof(token);
+        closing
+    })?;
+    if !closing {
+        fields.eof.set(true);
+    }
+    none(py)
+}

@@ -1,0 +1,121 @@
+//! One turn, as the binding drives it. The order is the core's; see `docs/internals/turn.md`.
+
+use std::sync::atomic::Ordering;
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use tulipa_core::{Nap, Step};
+
+use crate::error::{is_exit, os_error_about};
+use crate::event_loop::LoopCore;
+use crate::ffi::call::{check_signals, method1};
+use crate::handle::{self, Ran};
+use crate::host::{Owner, PyHost};
+use crate::{listener, transport, watch};
+
+/// Runs turns until the loop is told to stop.
+pub(crate) fn run(event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
+    let core = event_loop.get();
+    core.run_replaced.store(handle::run_is_replaced(event_loop.py())?, Ordering::Relaxed);
+    loop {
+        let result = once(event_loop);
+        // A request to stop ends with the run that it ended, however that ended.
+        if result.is_err() || core.is_stopping() {
+            core.set_stopping(false);
+            return result;
+        }
+    }
+}
+
+/// Runs one turn.
+///
+/// # Errors
+/// What asks the program to end: `KeyboardInterrupt` and `SystemExit`, from a callback or a signal handler. What the
+/// batch had left stays in the queue. Also `OSError` if the driver fails, and `RuntimeError` if the loop is closed.
+pub(crate) fn once(event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
+    let py = event_loop.py();
+    event_loop.get().check_open()?;
+    gather(event_loop)?;
+    let result = run_batch(event_loop);
+    event_loop.get().with(py, |state| state.core.flush());
+    result
+}
+
+/// Waits as long as the turn may, and makes the batch.
+fn gather(event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
+    let py = event_loop.py();
+    let core = event_loop.get();
+    let timed = core.with(py, |state| state.core.has_timers());
+    let now = if timed { core.foreign_now(event_loop)? } else { None };
+    let timeout = if core.is_stopping() { Some(0.0) } else { core.with(py, |state| state.core.timeout(now)) };
+    let polled = if timeout == Some(0.0) || !core.inbox().falls_asleep() {
+        core.with(py, |state| state.core.poll())
+    } else {
+        let mut nap = core.with(py, |state| state.core.nap());
+        // The only place where the interpreter is released: nothing is borrowed, and other threads may call anything.
+        let (slept, nap) = py.detach(move || (nap.sleep(timeout), nap));
+        core.inbox().wakes_up();
+        core.with(py, |state| state.core.woken(nap));
+        slept
+    };
+    polled.map_err(|code| os_error_about(py, code, "the event loop cannot wait for its descriptors"))?;
+    check_signals(py)?;
+    // A program's own clock has gone on while the loop slept.
+    let now = if now.is_some() { core.foreign_now(event_loop)? } else { None };
+    core.with(py, |state| state.core.collect(now));
+    Ok(())
+}
+
+fn run_batch(event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
+    let py = event_loop.py();
+    let core = event_loop.get();
+    while let Some(step) = core.with(py, |state| state.core.next()) {
+        run_step(event_loop, step)?;
+    }
+    Ok(())
+}
+
+fn run_step(event_loop: &Bound<'_, LoopCore>, step: Step<PyHost>) -> PyResult<()> {
+    let py = event_loop.py();
+    match step {
+        Step::Call(handle) => run_handle(event_loop, &handle.into_bound(py)),
+        Step::Readable(token, Owner::Transport(owner)) => transport::readable(event_loop, token, &owner.into_bound(py)),
+        Step::Started(token, Owner::Transport(owner)) => transport::started(event_loop, token, &owner.into_bound(py)),
+        Step::Resume(_, Owner::Transport(owner)) => transport::resume_writing(event_loop, &owner.into_bound(py)),
+        Step::Drained(_, Owner::Transport(owner)) => transport::drained(event_loop, &owner.into_bound(py)),
+        Step::SendFailed(_, Owner::Transport(owner), code) => {
+            transport::datagram::send_failed(event_loop, &owner.into_bound(py), code)
+        }
+        Step::Lost(token, Owner::Transport(owner), code) => {
+            transport::lost(event_loop, token, &owner.into_bound(py), code)
+        }
+        Step::Acceptable(token, Owner::Listener(owner)) => {
+            listener::acceptable(event_loop, token, &owner.into_bound(py))
+        }
+        Step::Retry(token, direction, waiter) => watch::retry(event_loop, token, direction, &waiter.into_bound(py)),
+        // The core pairs listeners with connections and transports with all else.
+        _ => Ok(()),
+    }
+}
+
+fn run_handle(event_loop: &Bound<'_, LoopCore>, handle: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = event_loop.py();
+    let core = event_loop.get();
+    if core.is_debug() {
+        method1(event_loop, intern!(py, "_run_watched"), handle)?;
+        return Ok(());
+    }
+    if core.run_replaced.load(Ordering::Relaxed) {
+        handle.call_method0(intern!(py, "_run"))?;
+        return Ok(());
+    }
+    match handle::run(handle)? {
+        Ran::Done => Ok(()),
+        Ran::Raised(error) if is_exit(py, &error) => Err(error),
+        Ran::Raised(error) => {
+            event_loop.call_method1(intern!(py, "_callback_failed"), (handle, error))?;
+            Ok(())
+        }
+        Ran::Foreign => handle.call_method0(intern!(py, "_run")).map(drop),
+    }
+}

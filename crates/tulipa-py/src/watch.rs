@@ -1,0 +1,374 @@
+//! The program's own descriptors: `add_reader`, `add_writer`, and the operations behind `sock_*`.
+
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyInt, PyTuple};
+use tulipa_core::{Direction, Remains, Token};
+use tulipa_sys::Source;
+
+use crate::error::{is_exit, os_error_about, would_block};
+use crate::event_loop::{LoopCore, State, Use, direction};
+use crate::ffi::object::Obj;
+use crate::ffi::raw::{Arguments, method};
+use crate::handle;
+use crate::host::PyHost;
+
+/// EBADF.
+const BAD_DESCRIPTOR: i32 = 9;
+
+pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
+    vec![
+        method!(c"add_reader", vector, add_reader, c"Call back whenever a descriptor is readable; see asyncio."),
+        method!(c"add_writer", vector, add_writer, c"Call back whenever a descriptor is writable; see asyncio."),
+        method!(c"remove_reader", onearg, remove_reader, c"Stop watching for readability; whether that was watched."),
+        method!(c"remove_writer", onearg, remove_writer, c"Stop watching for writability; whether that was watched."),
+        method!(c"_add_reader", vector, add_own_reader, c"add_reader() without asking who owns the descriptor."),
+        method!(c"_add_writer", vector, add_own_writer, c"add_writer() without asking who owns the descriptor."),
+        method!(c"_remove_reader", onearg, remove_own_reader, c"remove_reader() without asking who owns it."),
+        method!(c"_remove_writer", onearg, remove_own_writer, c"remove_writer() without asking who owns it."),
+        method!(c"_ensure_fd_no_transport", onearg, ensure_no_transport, c"Raise if a transport owns the descriptor."),
+        method!(c"_has_waiters", vector, has_waiters, c"Whether operations wait already: (fd, write)."),
+        method!(
+            c"_enqueue",
+            vector,
+            enqueue,
+            c"Queue an operation: (socket, fd, write, attempt, future); the waiter to give to _dequeue()."
+        ),
+        method!(c"_dequeue", onearg, dequeue, c"Forget an operation that is over or was cancelled."),
+    ]
+}
+
+/// An operation that waits for a descriptor: retried, in its turn, until it no longer would block.
+#[pyclass(frozen, module = "tulipa._native")]
+pub(crate) struct Waiter {
+    attempt: Py<PyAny>,
+    future: Py<PyAny>,
+    fd: i32,
+    write: bool,
+}
+
+#[pymethods]
+impl Waiter {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.attempt)?;
+        visit.call(&self.future)
+    }
+}
+
+/// The number of a descriptor, given as such or as an object with `fileno()` (T44).
+fn number(descriptor: &Bound<'_, PyAny>) -> PyResult<i32> {
+    let py = descriptor.py();
+    let fd = if descriptor.is_instance_of::<PyInt>() {
+        descriptor.extract::<i32>()?
+    } else {
+        let given = descriptor.call_method0(intern!(py, "fileno")).and_then(|fd| fd.extract::<i32>());
+        given.map_err(|error| {
+            let message = format!(
+                "Invalid file object: {}; give a descriptor number or an object with fileno()",
+                descriptor.repr().map_or_else(|_| "?".to_owned(), |text| text.to_string())
+            );
+            let refused = PyValueError::new_err(message);
+            refused.set_cause(py, Some(error));
+            refused
+        })?
+    };
+    if fd < 0 {
+        return Err(PyValueError::new_err(format!(
+            "Invalid file descriptor: {fd}; the file or socket is closed, or never was open"
+        )));
+    }
+    Ok(fd)
+}
+
+fn check_no_transport(event_loop: &Bound<'_, LoopCore>, fd: i32) -> PyResult<()> {
+    let py = event_loop.py();
+    let owner = event_loop.get().with(py, |state| match state.uses.get(&fd) {
+        Some(Use::Owned(token)) if !state.core.is_closing(*token) => {
+            state.core.transport(*token).map(|owner| owner.object().clone())
+        }
+        _ => None,
+    });
+    let Some(owner) = owner else { return Ok(()) };
+    let owner = owner.into_bound(py);
+    Err(PyRuntimeError::new_err(format!("File descriptor {fd} is used by transport {}", owner.repr()?)))
+}
+
+fn ensure_no_transport<'py>(object: &Bound<'py, PyAny>, descriptor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    check_no_transport(object.cast::<LoopCore>()?, number(descriptor)?)?;
+    Ok(object.py().None().into_bound(object.py()))
+}
+
+/// What was taken out of the state, to be dropped outside it.
+type Removed = (Option<Remains<PyHost>>, Option<Use>);
+
+/// The watch of a descriptor, made if there is none.
+fn watched(state: &mut State, fd: i32) -> Result<Token, tulipa_core::Code> {
+    match state.uses.get(&fd) {
+        Some(Use::Watched { token, .. }) => Ok(*token),
+        _ => {
+            let token = state.core.watch(Source::watched(fd)?);
+            // A transport's entry is only ever found here for a number that it no longer owns.
+            state.uses.insert(fd, Use::Watched { token, socket: None });
+            Ok(token)
+        }
+    }
+}
+
+/// Ends a watch that nobody waits on, so that its number is free for whoever gets it next.
+fn forget_if_idle(state: &mut State, fd: i32, token: Token) -> Removed {
+    if !state.core.is_idle(token) {
+        return (None, None);
+    }
+    (state.core.unwatch(token), state.uses.remove(&fd))
+}
+
+fn set(object: &Bound<'_, PyAny>, args: Arguments<'_, '_>, direction: Direction, mine: bool) -> PyResult<Py<PyAny>> {
+    let py = object.py();
+    let event_loop = object.cast::<LoopCore>()?;
+    let name = if direction == Direction::Read { "add_reader" } else { "add_writer" };
+    let [descriptor, callback, rest @ ..] = args.positional else {
+        return Err(PyTypeError::new_err(format!("{name}() takes a descriptor and a callback, then its arguments")));
+    };
+    args.only_keyword(name, "").map(drop)?;
+    let fd = number(descriptor)?;
+    event_loop.get().check_open()?;
+    if event_loop.get().is_debug() {
+        event_loop.call_method1(intern!(py, "_check_callback"), (callback, name))?;
+    }
+    if !mine {
+        check_no_transport(event_loop, fd)?;
+    }
+    let handle = handle::new_handle(event_loop, callback, PyTuple::new(py, rest)?, None)?;
+    let entry = Obj::from(handle.clone());
+    let result = event_loop.get().with(py, |state| {
+        let token = watched(state, fd).map_err(|code| (code, None, (None, None)))?;
+        state.core.set_callback(token, direction, Some(entry)).map_err(|(code, refused)| {
+            // A refused registration leaves no trace (T19).
+            (code, refused, forget_if_idle(state, fd, token))
+        })
+    });
+    match result {
+        Ok(None) => {}
+        Ok(Some(replaced)) => {
+            let replaced = replaced.into_bound(py);
+            if event_loop.get().is_debug() {
+                event_loop.call_method1(intern!(py, "_warn_replaced"), (name, fd, &replaced))?;
+            }
+            replaced.call_method0(intern!(py, "cancel"))?;
+        }
+        Err((code, refused, removed)) => {
+            drop((refused, removed));
+            return Err(os_error_about(py, code, &format!("file descriptor {fd} cannot be watched")));
+        }
+    }
+    Ok(handle.unbind())
+}
+
+fn clear<'py>(
+    object: &Bound<'py, PyAny>,
+    descriptor: &Bound<'py, PyAny>,
+    direction: Direction,
+    mine: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    let event_loop = object.cast::<LoopCore>()?;
+    let fd = number(descriptor)?;
+    if !mine {
+        check_no_transport(event_loop, fd)?;
+    }
+    if event_loop.get().is_closed() {
+        return Ok(PyBool::new(py, false).to_owned().into_any());
+    }
+    let (removed, released) = event_loop.get().with(py, |state| match state.uses.get(&fd) {
+        Some(Use::Watched { token, .. }) => {
+            let token = *token;
+            // Where the driver refuses, the descriptor was closed before: nothing reports on it any more.
+            let removed = state.core.set_callback(token, direction, None);
+            let removed = match removed {
+                Ok(removed) => removed,
+                Err(_) => {
+                    return (state.core.callback(token, direction).cloned(), {
+                        (state.core.unwatch(token), state.uses.remove(&fd))
+                    });
+                }
+            };
+            (removed, forget_if_idle(state, fd, token))
+        }
+        _ => (None, (None, None)),
+    });
+    drop(released);
+    let was_watched = removed.is_some();
+    if let Some(handle) = removed {
+        handle.into_bound(py).call_method0(intern!(py, "cancel"))?;
+    }
+    Ok(PyBool::new(py, was_watched).to_owned().into_any())
+}
+
+fn add_reader<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    set(object, args, Direction::Read, false).map(|handle| handle.into_bound(object.py()))
+}
+
+fn add_writer<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    set(object, args, Direction::Write, false).map(|handle| handle.into_bound(object.py()))
+}
+
+fn add_own_reader<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    set(object, args, Direction::Read, true).map(|handle| handle.into_bound(object.py()))
+}
+
+fn add_own_writer<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    set(object, args, Direction::Write, true).map(|handle| handle.into_bound(object.py()))
+}
+
+fn remove_reader<'py>(object: &Bound<'py, PyAny>, descriptor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    clear(object, descriptor, Direction::Read, false)
+}
+
+fn remove_writer<'py>(object: &Bound<'py, PyAny>, descriptor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    clear(object, descriptor, Direction::Write, false)
+}
+
+fn remove_own_reader<'py>(object: &Bound<'py, PyAny>, descriptor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    clear(object, descriptor, Direction::Read, true)
+}
+
+fn remove_own_writer<'py>(object: &Bound<'py, PyAny>, descriptor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    clear(object, descriptor, Direction::Write, true)
+}
+
+fn has_waiters<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    let [fd, write] = args.positional else {
+        return Err(PyTypeError::new_err("_has_waiters() takes a descriptor and a direction"));
+    };
+    let (fd, direction) = (fd.extract::<i32>()?, direction(write.is_truthy()?));
+    let waits = object.cast::<LoopCore>()?.get().with(py, |state| match state.uses.get(&fd) {
+        Some(Use::Watched { token, .. }) => state.core.has_waiters(*token, direction),
+        _ => false,
+    });
+    Ok(PyBool::new(py, waits).to_owned().into_any())
+}
+
+/// Whether the socket object that operations on `fd` came with is another one than `socket`, and is gone.
+fn is_stale(event_loop: &Bound<'_, LoopCore>, fd: i32, socket: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = event_loop.py();
+    let known = event_loop.get().with(py, |state| match state.uses.get(&fd) {
+        Some(Use::Watched { socket, .. }) => socket.clone(),
+        _ => None,
+    });
+    let Some(known) = known else { return Ok(false) };
+    let known = known.into_bound(py).call0()?;
+    if known.is(socket) {
+        return Ok(false);
+    }
+    // Two objects may share a descriptor; one that no longer names it does not.
+    Ok(known.is_none() || known.call_method0(intern!(py, "fileno"))?.extract::<i32>()? != fd)
+}
+
+fn enqueue<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    let event_loop = object.cast::<LoopCore>()?;
+    event_loop.get().check_open()?;
+    let [socket, fd, write, attempt, future] = args.positional else {
+        return Err(PyTypeError::new_err("_enqueue() takes five arguments"));
+    };
+    let (fd, write) = (fd.extract::<i32>()?, write.is_truthy()?);
+    if is_stale(event_loop, fd, socket)? {
+        evict(event_loop, fd)?;
+    }
+    let known = py.import("weakref")?.getattr("ref")?.call1((socket,)).ok().map(Obj::from);
+    let waiter = Waiter { attempt: attempt.clone().unbind(), future: future.clone().unbind(), fd, write };
+    let waiter = Bound::new(py, waiter)?.into_any();
+    let entry = Obj::from(waiter.clone());
+    let result = event_loop.get().with(py, |state| {
+        let token = watched(state, fd).map_err(|code| (code, None, (None, None)))?;
+        let former = match state.uses.get_mut(&fd) {
+            Some(Use::Watched { socket, .. }) if socket.is_none() => std::mem::replace(socket, known),
+            _ => known,
+        };
+        match state.core.wait(token, direction(write), entry) {
+            Ok(()) => Ok(former),
+            Err((code, refused)) => Err((code, Some((refused, former)), forget_if_idle(state, fd, token))),
+        }
+    });
+    match result {
+        Ok(former) => drop(former),
+        Err((code, refused, removed)) => {
+            drop((refused, removed));
+            return Err(os_error_about(py, code, &format!("file descriptor {fd} cannot be waited for")));
+        }
+    }
+    Ok(waiter)
+}
+
+/// Ends the watch of a descriptor that was closed behind our back and whose number is in use again (R6): whoever still
+/// waits for the former file hears of it.
+fn evict(event_loop: &Bound<'_, LoopCore>, fd: i32) -> PyResult<()> {
+    let py = event_loop.py();
+    let (remains, used) = event_loop.get().with(py, |state| match state.uses.get(&fd) {
+        Some(Use::Watched { token, .. }) => {
+            let token = *token;
+            (state.core.unwatch(token), state.uses.remove(&fd))
+        }
+        _ => (None, None),
+    });
+    drop(used);
+    let Some(remains) = remains else { return Ok(()) };
+    for waiter in remains.waiters {
+        let waiter = waiter.into_bound(py);
+        let future = waiter.cast::<Waiter>()?.get().future.bind(py).clone();
+        if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
+            let message = format!("file descriptor {fd} was closed while an operation waited for it");
+            let error = PyOSError::new_err((BAD_DESCRIPTOR, message));
+            future.call_method1(intern!(py, "set_exception"), (error,))?;
+        }
+    }
+    for callback in remains.callbacks {
+        callback.into_bound(py).call_method0(intern!(py, "cancel"))?;
+    }
+    Ok(())
+}
+
+fn dequeue<'py>(object: &Bound<'py, PyAny>, waiter: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    let event_loop = object.cast::<LoopCore>()?;
+    let own = waiter.cast::<Waiter>()?.get();
+    let served = event_loop.get().with(py, |state| match state.uses.get(&own.fd) {
+        Some(Use::Watched { token, .. }) => state.core.served(*token, direction(own.write), |other| other.is(waiter)),
+        _ => None,
+    });
+    drop(served);
+    Ok(py.None().into_bound(py))
+}
+
+/// The first waiter of a direction may try again.
+pub(crate) fn retry(
+    event_loop: &Bound<'_, LoopCore>,
+    token: Token,
+    direction: Direction,
+    object: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let waiter = object.cast::<Waiter>()?.get();
+    let future = waiter.future.bind(py);
+    let done = |py| future.call_method0(intern!(py, "done")).and_then(|done| done.is_truthy());
+    let result = if done(py)? { None } else { Some(waiter.attempt.bind(py).call0()) };
+    if let Some(Err(error)) = &result
+        && would_block(py, error)
+    {
+        event_loop.get().with(py, |state| state.core.still_waits(token, direction));
+        return Ok(());
+    }
+    let served = event_loop.get().with(py, |state| state.core.served(token, direction, |other| other.is(object)));
+    drop(served);
+    match result {
+        None => Ok(()),
+        Some(Err(error)) if is_exit(py, &error) => Err(error),
+        // The attempt may have run code that ended the future.
+        Some(_) if done(py)? => Ok(()),
+        Some(Ok(value)) => future.call_method1(intern!(py, "set_result"), (value,)).map(drop),
+        Some(Err(error)) => future.call_method1(intern!(py, "set_exception"), (error,)).map(drop),
+    }
+}

@@ -1,0 +1,285 @@
+//! Makes completions of a poller's reports: the poller says that something can be taken, and the taking is a system call
+//! made straight into its final place.
+//!
+//! 1. A read, a write and a poll are one system call each, and allocate nothing. (A pipe needs one write for each group
+//!    of slices that must stay in one piece, and what is guarded one more to look; see `transfer`.)
+//! 2. [`Attempt::Pending`] is passed on to the poller before it is returned, so the completion that it promises cannot
+//!    be missed. The same goes for short reads and writes.
+//! 3. A source that the poller refuses because it is always ready, such as `/dev/null` under epoll, is reported by the
+//!    driver itself, and the loop does not sleep while such a report waits.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::os::fd::AsFd;
+
+use rustix::io::Errno;
+use rustix::net::{recvfrom, send, sendto};
+use tulipa_core::driver::{Accepted, Received};
+use tulipa_core::{Attempt, Code, Completion, Direction, Driver, Instant, Interest, Nap, Token};
+
+use crate::address::Address;
+use crate::clock;
+use crate::errno::{attempt, code};
+use crate::poller::{Poller, Request};
+use crate::socket::{RECEIVE, SEND, accept_from, shutdown_write};
+use crate::source::{Kind, Mode, Reporting, Source};
+use crate::transfer::{self, Taken};
+use crate::waker::Waker;
+
+/// A driver on a poller.
+#[derive(Debug)]
+pub(super) struct Readiness<P> {
+    poller: P,
+    /// Reports of the driver's own (rule 3).
+    own: VecDeque<Completion>,
+}
+
+/// A wait of a [`Readiness`].
+#[derive(Debug)]
+pub(super) struct ReadinessNap<N> {
+    nap: N,
+    /// A report waits already.
+    awake: bool,
+}
+
+impl<P: Poller> Readiness<P> {
+    pub(super) fn open() -> Result<(Self, Waker), Code> {
+        let (poller, waker) = P::open()?;
+        Ok((Self { poller, own: VecDeque::new() }, waker))
+    }
+
+    #[inline]
+    fn read_pending(&mut self, source: &Source) {
+        match &source.reporting {
+            Reporting::Poller(registration) => self.poller.read_pending(registration),
+            Reporting::Always(token) => self.own.push_back(readable(*token)),
+            Reporting::Nobody => {}
+        }
+    }
+
+    #[inline]
+    fn write_pending(&mut self, source: &mut Source) -> Result<(), Code> {
+        source.write_blocked = true;
+        let mut reporting = std::mem::take(&mut source.reporting);
+        let result = match &mut reporting {
+            Reporting::Poller(registration) => {
+                let result = self.poller.write_pending(source.polled(), registration);
+                // Room that a terminal reports once it has some may have come before it was asked for.
+                if source.seamless {
+                    result
+                } else {
+                    result.and_then(|()| self.poller.look_again(source.polled(), registration))
+                }
+            }
+            Reporting::Always(token) => {
+                self.own.push_back(Completion { writable: true, readable: false, ..readable(*token) });
+                Ok(())
+            }
+            Reporting::Nobody => Ok(()),
+        };
+        source.reporting = reporting;
+        result
+    }
+
+    /// After a read that may have left something which nobody will report.
+    #[cold]
+    fn look_again(&mut self, source: &mut Source) -> Result<(), Code> {
+        self.read_pending(source);
+        let mut reporting = std::mem::take(&mut source.reporting);
+        let result = match &mut reporting {
+            Reporting::Poller(registration) => self.poller.look_again(source.polled(), registration),
+            Reporting::Always(_) | Reporting::Nobody => Ok(()),
+        };
+        source.reporting = reporting;
+        result
+    }
+}
+
+impl<P: Poller> Driver for Readiness<P>
+where
+    P::Nap: Nap,
+{
+    type Source = Source;
+    type Address = Address;
+    type Nap = ReadinessNap<P::Nap>;
+
+    const BROKEN_PIPE: Code = code(Errno::PIPE);
+
+    fn now(&self) -> Instant {
+        clock::now()
+    }
+
+    fn resolution(&self) -> f64 {
+        clock::resolution()
+    }
+
+    fn attach(&mut self, token: Token, source: &mut Source, interest: Interest) -> Result<(), Code> {
+        self.detach(source);
+        let urgent = source.mode == Mode::Stream;
+        let request = Request { token, interest, write_blocked: source.write_blocked, urgent };
+        source.reporting = match self.poller.add(source.polled(), request) {
+            Ok(registration) => Reporting::Poller(registration),
+            Err(refused) if refused == code(Errno::PERM) && source.kind() == Kind::Device => {
+                if interest.read {
+                    self.own.push_back(readable(token));
+                }
+                Reporting::Always(token)
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(())
+    }
+
+    fn change(&mut self, token: Token, source: &mut Source, interest: Interest) -> Result<(), Code> {
+        match std::mem::take(&mut source.reporting) {
+            Reporting::Poller(mut registration) => {
+                let result = self.poller.modify(source.polled(), &mut registration, token, interest);
+                source.reporting = Reporting::Poller(registration);
+                result
+            }
+            Reporting::Always(_) | Reporting::Nobody => self.attach(token, source, interest),
+        }
+    }
+
+    fn rearm(&mut self, source: &mut Source, direction: Direction) {
+        let result = match direction {
+            Direction::Read => {
+                self.read_pending(source);
+                Ok(())
+            }
+            Direction::Write => self.write_pending(source),
+        };
+        if result.is_err() {
+            // The number is not open any more. Whoever waits must try again to find out.
+            if let Reporting::Poller(registration) = &source.reporting {
+                let token = registration.request.token;
+                self.own.push_back(Completion { token, readable: true, writable: true, hangup: true });
+            }
+        }
+    }
+
+    fn detach(&mut self, source: &mut Source) {
+        if let Reporting::Poller(registration) = std::mem::take(&mut source.reporting) {
+            self.poller.remove(source.polled(), registration);
+        }
+    }
+
+    fn close(&mut self, mut source: Source) {
+        if let Reporting::Poller(registration) = std::mem::take(&mut source.reporting) {
+            // The kernel forgets a file with its last number. Should the program hold another one, an edge-triggered
+            // entry is left that now and then wakes the loop for a token that resolves to nothing.
+            let edge = registration.request.interest.trigger == tulipa_core::Trigger::Edge;
+            if edge && source.closes_for_good() && !registration.has_duplicate() {
+                self.poller.forget(source.polled(), registration);
+            } else {
+                self.poller.remove(source.polled(), registration);
+            }
+        }
+        drop(source);
+    }
+
+    #[inline]
+    fn read(&mut self, source: &mut Source, into: &mut [u8]) -> Result<Attempt<usize>, Code> {
+        match transfer::read(source, into).map_err(code)? {
+            Taken::All(count) => Ok(Attempt::Done(count)),
+            Taken::Rest(count) => {
+                self.read_pending(source);
+                Ok(Attempt::Done(count))
+            }
+            Taken::Part(count) => {
+                self.look_again(source)?;
+                Ok(Attempt::Done(count))
+            }
+            Taken::Nothing => {
+                self.read_pending(source);
+                Ok(Attempt::Pending)
+            }
+        }
+    }
+
+    #[inline]
+    fn write(&mut self, source: &mut Source, from: &[IoSlice<'_>]) -> Result<Attempt<usize>, Code> {
+        let offered: usize = from.iter().map(|slice| slice.len()).sum();
+        match transfer::write(source, from) {
+            Ok(count) if count == offered => Ok(Attempt::Done(count)),
+            Ok(count) => {
+                self.write_pending(source)?;
+                Ok(Attempt::Done(count))
+            }
+            Err(Errno::AGAIN) => {
+                self.write_pending(source)?;
+                Ok(Attempt::Pending)
+            }
+            Err(errno) => Err(code(errno)),
+        }
+    }
+
+    fn finish_write(&mut self, source: &mut Source) -> Result<(), Code> {
+        shutdown_write(source.number())
+    }
+
+    fn accept(&mut self, source: &mut Source) -> Result<Attempt<Accepted<Self>>, Code> {
+        match accept_from(source.io())? {
+            Attempt::Done((socket, peer)) => Ok(Attempt::Done((Source::accepted(socket, source), peer))),
+            Attempt::Pending => {
+                self.read_pending(source);
+                Ok(Attempt::Pending)
+            }
+        }
+    }
+
+    fn receive(&mut self, source: &mut Source, into: &mut [u8]) -> Result<Attempt<Received<Self>>, Code> {
+        match attempt(|| recvfrom(source.io().as_fd(), &mut *into, RECEIVE))? {
+            Attempt::Done((count, _, sender)) => Ok(Attempt::Done((count, sender.map(Address::from)))),
+            Attempt::Pending => {
+                self.read_pending(source);
+                Ok(Attempt::Pending)
+            }
+        }
+    }
+
+    fn send(&mut self, source: &mut Source, datagram: &[u8], to: Option<&Address>) -> Result<Attempt<()>, Code> {
+        let sent = attempt(|| match to {
+            Some(to) => sendto(source.io(), datagram, SEND, to.any()),
+            None => send(source.io(), datagram, SEND),
+        })?;
+        match sent {
+            Attempt::Done(_) => Ok(Attempt::Done(())),
+            Attempt::Pending => {
+                self.write_pending(source)?;
+                Ok(Attempt::Pending)
+            }
+        }
+    }
+
+    #[inline]
+    fn poll(&mut self) -> Result<(), Code> {
+        self.poller.poll()
+    }
+
+    fn nap(&mut self) -> Self::Nap {
+        ReadinessNap { nap: self.poller.nap(), awake: !self.own.is_empty() }
+    }
+
+    fn woken(&mut self, nap: Self::Nap) {
+        self.poller.woken(nap.nap);
+    }
+
+    #[inline]
+    fn next_completion(&mut self) -> Option<Completion> {
+        if let Some(own) = self.own.pop_front() {
+            return Some(own);
+        }
+        self.poller.next()
+    }
+}
+
+impl<N: Nap> Nap for ReadinessNap<N> {
+    fn sleep(&mut self, timeout: Option<f64>) -> Result<(), Code> {
+        self.nap.sleep(if self.awake { Some(0.0) } else { timeout })
+    }
+}
+
+const fn readable(token: Token) -> Completion {
+    Completion { token, readable: true, writable: false, hangup: false }
+}

@@ -1,0 +1,34 @@
+//! What touches the operating system: descriptors, pollers, and the drivers that adapt them to the contract of
+//! [`tulipa_core::Driver`].
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`driver`] | [`SystemDriver`], the choice among the drivers at run time, and `Readiness`, which makes completions of a poller's reports |
+//! | `poller` | one file for each of `epoll`, `poll` and `select`, behind one contract |
+//! | [`source`] | one open thing and how to read and write it without blocking and without touching flags that others share |
+//! | [`socket`], [`address`], [`file`](mod@file) | single operations for the world above, and socket addresses |
+//! | [`waker`], [`clock`], [`probe`] | ending a wait from another thread, the clock, and what this kernel offers |
+//! | [`descriptor`] | where a number becomes something that is owned or borrowed |
+//!
+//! Nothing here decides what a program gets to see: that is `tulipa-core`. Unsafe code is allowed by name, in the modules
+//! that say so in their first lines.
+#![deny(unsafe_code)]
+
+pub mod address;
+pub mod clock;
+pub mod descriptor;
+pub mod driver;
+mod errno;
+pub mod file;
+mod poller;
+pub mod probe;
+pub mod socket;
+pub mod source;
+mod transfer;
+pub mod waker;
+
+pub use address::{Address, Endpoint};
+pub use descriptor::Descriptor;
+pub use driver::{DEFAULT, NAMES, OpenError, SystemDriver, SystemNap};
+pub use source::{Kind, Source};
+pub use waker::Waker;

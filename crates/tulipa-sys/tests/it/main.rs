@@ -1,0 +1,15 @@
+//! What every driver of this operating system must do, with the same bodies for all of them, and what the single
+//! operations around them must do.
+#![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+mod datagrams;
+mod edges;
+mod files;
+mod listeners;
+mod pipes;
+mod registrations;
+mod sockets;
+mod streams;
+mod terminals;
+mod waits;
+mod world;

@@ -1,0 +1,36 @@
+"""tulipa: a drop-in asyncio event loop, written in Rust.
+
+Lives here: the public names. Not here: any logic. Rule: what is not in `__all__`, or is
+in a module with a leading underscore, may change without notice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._info import info
+from ._install import install
+from ._loop import Loop
+from ._native import __version__
+from ._run import current_loop, new_event_loop, run
+
+if TYPE_CHECKING:
+    from ._policy import EventLoopPolicy as EventLoopPolicy
+
+__all__ = [
+    "Loop",
+    "__version__",
+    "current_loop",
+    "info",
+    "install",
+    "new_event_loop",
+    "run",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "EventLoopPolicy":
+        from ._deprecated import event_loop_policy
+
+        return event_loop_policy()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

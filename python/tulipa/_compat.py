@@ -1,0 +1,200 @@
+"""Every look at private or version-bound parts of CPython.
+
+Lives here: names that asyncio does not export, found once at import, and differences
+between Python 3.11 and 3.15 behind one name each. Not here: anything of tulipa's own.
+Rule: the rest of the package imports such names from here, so that a new Python version
+is one file to read; a missing name says which Python lacks it and stops the import.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+from asyncio import (
+    base_events,
+    constants,
+    coroutines,
+    events,
+    format_helpers,
+    futures,
+    sslproto,
+    trsock,
+    unix_events,
+)
+from asyncio.base_subprocess import BaseSubprocessTransport
+from collections.abc import Callable
+from types import FrameType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = [
+    "ACCEPT_RETRY_DELAY",
+    "SENDFILE_TRY_NATIVE",
+    "SENDFILE_UNSUPPORTED",
+    "SSLProtocol",
+    "SSL_HANDSHAKE_TIMEOUT",
+    "SSL_SHUTDOWN_TIMEOUT",
+    "callback_source",
+    "extract_stack",
+    "format_handle",
+    "set_nodelay",
+    "CLEANUP_SOCKET_DEFAULT",
+    "LOG_THRESHOLD_FOR_CONNLOST_WRITES",
+    "POLICIES_DEPRECATED",
+    "POLICIES_EXIST",
+    "BaseSubprocessTransport",
+    "DefaultPolicy",
+    "SendfileNotAvailableError",
+    "ThreadSafeHandle",
+    "TransportSocket",
+    "ipaddr_info",
+    "is_coroutine_function",
+    "is_debug_mode",
+    "make_server",
+    "run_until_complete_callback",
+    "set_event_loop_policy",
+    "set_result_unless_cancelled",
+    "stand_in_for_selector_loop",
+]
+
+PYTHON = sys.version_info[:2]
+
+
+def _private(module: ModuleType, name: str) -> Any:
+    """Return `module.name`; raise ImportError naming the Python version if it is gone."""
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        raise ImportError(
+            f"this tulipa does not support Python {PYTHON[0]}.{PYTHON[1]}: "
+            f"{module.__name__} has no {name!r} here; install a newer tulipa"
+        ) from None
+
+
+# -- constants ------------------------------------------------------------------------
+
+LOG_THRESHOLD_FOR_CONNLOST_WRITES: int = _private(constants, "LOG_THRESHOLD_FOR_CONNLOST_WRITES")
+
+# `create_unix_server(cleanup_socket=...)` came with 3.13, where it is on unless refused.
+CLEANUP_SOCKET_DEFAULT = PYTHON >= (3, 13)
+
+# -- futures, handles, coroutines -----------------------------------------------------
+
+set_result_unless_cancelled: Callable[[asyncio.Future[Any], Any], None] = _private(
+    futures, "_set_result_unless_cancelled"
+)
+
+# anyio finds the root task by the identity of this function (T10).
+run_until_complete_callback: Callable[[asyncio.Future[Any]], None] = _private(
+    base_events, "_run_until_complete_cb"
+)
+
+# 3.14: what `call_soon_threadsafe` returns; its `cancel()` waits for a running callback (T5).
+ThreadSafeHandle: type[asyncio.Handle] = getattr(events, "_ThreadSafeHandle", events.Handle)
+
+# Debug mode as the environment and `-X dev` ask for it.
+is_debug_mode: Callable[[], bool] = _private(coroutines, "_is_debug_mode")
+
+# 3.14 deprecated the public name and kept the private one.
+is_coroutine_function: Callable[[object], bool] = getattr(
+    coroutines, "_iscoroutinefunction", None
+) or _private(coroutines, "iscoroutinefunction")
+
+# The text of a handle in reports of slow callbacks.
+format_handle: Callable[[asyncio.Handle], str] = _private(base_events, "_format_handle")
+
+# The stack that a handle or task was made in, for debug mode.
+extract_stack: Callable[[FrameType], Any] = _private(format_helpers, "extract_stack")
+
+
+def callback_source(handle: asyncio.Handle) -> str:
+    """Return the text of a handle's callback as `Handle._run` gives it in its reports."""
+    looked_at: Any = handle
+    text: str
+    try:
+        text = format_helpers._format_callback_source(
+            looked_at._callback, looked_at._args, debug=looked_at._loop.get_debug()
+        )
+    except TypeError:  # 3.11 has no `debug` in its early releases
+        text = format_helpers._format_callback_source(looked_at._callback, looked_at._args)
+    return text
+
+
+# -- sockets, servers, files ----------------------------------------------------------
+
+TransportSocket: type[trsock.TransportSocket] = trsock.TransportSocket
+
+SendfileNotAvailableError: type[RuntimeError] = _private(
+    sys.modules["asyncio.exceptions"], "SendfileNotAvailableError"
+)
+
+# (host, port, family, type, proto, flow, scope) -> one getaddrinfo entry, or None for a name.
+ipaddr_info: Callable[..., tuple[Any, ...] | None] = _private(base_events, "_ipaddr_info")
+
+# The arguments are (loop, sockets, protocol_factory, ssl, backlog, ssl_handshake_timeout,
+# ssl_shutdown_timeout) on every version from 3.11 to 3.15.
+make_server: Callable[..., asyncio.Server] = _private(base_events, "Server")
+
+SENDFILE_TRY_NATIVE: Any = _private(constants, "_SendfileMode").TRY_NATIVE
+SENDFILE_UNSUPPORTED: Any = _private(constants, "_SendfileMode").UNSUPPORTED
+
+ACCEPT_RETRY_DELAY: float = _private(constants, "ACCEPT_RETRY_DELAY")
+SSL_HANDSHAKE_TIMEOUT: float = _private(constants, "SSL_HANDSHAKE_TIMEOUT")
+SSL_SHUTDOWN_TIMEOUT: float = _private(constants, "SSL_SHUTDOWN_TIMEOUT")
+
+# The protocol of TLS over a transport; its arguments are the same on all versions.
+SSLProtocol: Callable[..., Any] = sslproto.SSLProtocol
+
+
+def set_nodelay(sock: socket.socket) -> None:
+    """Send small writes at once, on every TCP socket.
+
+    asyncio looks at the protocol number, which is 0 for most sockets that a program makes, and
+    leaves their replies waiting for acknowledgements (T32).
+    """
+    if sock.family in (socket.AF_INET, socket.AF_INET6) and sock.type == socket.SOCK_STREAM:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+# -- policies (T29) -------------------------------------------------------------------
+
+POLICIES_EXIST = hasattr(events, "_get_event_loop_policy") or PYTHON < (3, 14)
+POLICIES_DEPRECATED = PYTHON >= (3, 14)
+
+if TYPE_CHECKING:
+    from asyncio import DefaultEventLoopPolicy as DefaultPolicy
+elif POLICIES_DEPRECATED:
+    # The public names warn on access from 3.14; the class behind them does not.
+    DefaultPolicy = getattr(unix_events, "_DefaultEventLoopPolicy", object)
+else:
+    DefaultPolicy = unix_events.DefaultEventLoopPolicy
+
+
+def set_event_loop_policy(policy: Any) -> None:
+    """Set the policy of the process without the DeprecationWarning of 3.14 and 3.15."""
+    setter: Callable[[Any], None]
+    if POLICIES_DEPRECATED:
+        setter = _private(events, "_set_event_loop_policy")
+    else:
+        setter = _private(events, "set_event_loop_policy")
+    setter(policy)
+
+
+def stand_in_for_selector_loop(make_stand_in: Callable[[type[Any]], type[Any]]) -> None:
+    """Put `make_stand_in(SelectorEventLoop)` where asyncio's own loop class is looked up.
+
+    That is `asyncio.SelectorEventLoop`, `asyncio.EventLoop` (3.13), the same names in
+    `asyncio.unix_events`, and the class that the default policy instantiates.
+    """
+    original: type[Any] = unix_events.SelectorEventLoop
+    stand_in = make_stand_in(original)
+    for module in (sys.modules["asyncio"], unix_events):
+        for name in ("SelectorEventLoop", "EventLoop"):
+            if module.__dict__.get(name) is original:
+                setattr(module, name, stand_in)
+    if getattr(DefaultPolicy, "_loop_factory", None) is original:
+        setattr(DefaultPolicy, "_loop_factory", stand_in)  # noqa: B010

@@ -1,0 +1,238 @@
+"""Sockets become transports, and servers accept.
+
+Lives here: what `asyncio.BaseEventLoop` asks of a loop to make its transports and to serve, and what
+becomes of failures to accept. Not here: accepting itself, which is native.
+Rule: a connection that fails concerns nobody but itself (R8: it is reported).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import functools
+import os
+import socket
+import ssl as ssl_module
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
+
+from ._compat import (
+    ACCEPT_RETRY_DELAY,
+    SSL_HANDSHAKE_TIMEOUT,
+    SSL_SHUTDOWN_TIMEOUT,
+    SSLProtocol,
+    TransportSocket,
+    set_nodelay,
+)
+from ._host import Host
+from ._transports import DatagramTransport, SocketTransport
+
+__all__ = ["ServingMixin"]
+
+_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+# The connection went away, or a filter refused it, before it was accepted.
+_CONNECTION_GONE = {errno.ECONNABORTED, errno.EPROTO, errno.EPERM}
+
+
+class ServingMixin(Host):
+    """Makes the transports of sockets."""
+
+    def _make_socket_transport(
+        self,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        *,
+        extra: dict[str, Any] | None = None,
+        server: Any = None,
+        context: Context | None = None,
+    ) -> SocketTransport:
+        info = dict(extra or {})
+        info["socket"] = TransportSocket(sock)
+        _add_names(info, sock)
+        set_nodelay(sock)
+        transport: SocketTransport = self._open_transport(
+            SocketTransport, "socket", sock, protocol, waiter, info, server, context, None
+        )
+        return transport
+
+    def _make_ssl_transport(
+        self,
+        rawsock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        sslcontext: ssl_module.SSLContext,
+        waiter: asyncio.Future[None] | None = None,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        extra: dict[str, Any] | None = None,
+        server: Any = None,
+        ssl_handshake_timeout: float | None = SSL_HANDSHAKE_TIMEOUT,
+        ssl_shutdown_timeout: float | None = SSL_SHUTDOWN_TIMEOUT,
+        context: Context | None = None,
+    ) -> Any:
+        tls = SSLProtocol(
+            self,
+            protocol,
+            sslcontext,
+            waiter,
+            server_side,
+            server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
+        self._make_socket_transport(rawsock, tls, extra=extra, server=server, context=context)
+        return tls._app_transport
+
+    def _make_datagram_transport(
+        self,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        address: Any = None,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+        context: Context | None = None,
+    ) -> DatagramTransport:
+        info = dict(extra or {})
+        info["socket"] = TransportSocket(sock)
+        _add_names(info, sock)
+        # A socket that was connected before it came here has a peer, too.
+        peer = address or info.get("peername")
+        transport: DatagramTransport = self._open_transport(
+            DatagramTransport, "datagram", sock, protocol, waiter, info, None, context, peer or None
+        )
+        return transport
+
+    def _resolve_datagram_address(self, transport: DatagramTransport, address: Any) -> Any:
+        """Look up what `sendto` was given, when it is no numeric address.
+
+        This waits for the resolver, as `sendto` on asyncio does. Raises what `socket` raises.
+        """
+        sock = transport._sock
+        family = sock.family if sock is not None else socket.AF_INET
+        if family not in (socket.AF_INET, socket.AF_INET6):
+            if isinstance(address, (str, bytes)):
+                return address
+            raise TypeError(f"sendto(): {family.name} address must be str or bytes, not {address!r}")
+        if not isinstance(address, tuple):
+            kind = type(address).__name__
+            raise TypeError(f"sendto(): {family.name} address must be tuple, not {kind}")
+        host, port, *rest = address
+        found = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM)[0][4]
+        return (*found[:2], *rest) if rest else found
+
+    # -- servers ----------------------------------------------------------------------
+
+    def _start_serving(
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        sock: socket.socket,
+        sslcontext: ssl_module.SSLContext | None = None,
+        server: Any = None,
+        backlog: int = 100,
+        ssl_handshake_timeout: float | None = SSL_HANDSHAKE_TIMEOUT,
+        ssl_shutdown_timeout: float | None = SSL_SHUTDOWN_TIMEOUT,
+        context: Context | None = None,
+    ) -> None:
+        secure = None
+        if sslcontext is not None:
+            secure = functools.partial(
+                self._accept_secure,
+                protocol_factory,
+                sock,
+                sslcontext,
+                server,
+                ssl_handshake_timeout,
+                ssl_shutdown_timeout,
+            )
+        listen = self._listen if context is None else functools.partial(context.run, self._listen)
+        listen(sock, protocol_factory, server, SocketTransport, secure, backlog)
+
+    def _accept_secure(
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        listening: socket.socket,
+        sslcontext: ssl_module.SSLContext,
+        server: Any,
+        ssl_handshake_timeout: float | None,
+        ssl_shutdown_timeout: float | None,
+        fd: int,
+        peer: Any,
+    ) -> None:
+        """Begin TLS on a connection that was accepted; owns `fd` from here on."""
+        try:
+            sock = socket.socket(listening.family, listening.type, listening.proto, fileno=fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        try:
+            sock.setblocking(False)
+            waiter = self.create_future()
+            transport = self._make_ssl_transport(
+                sock,
+                protocol_factory(),
+                sslcontext,
+                waiter=waiter,
+                server_side=True,
+                extra={"peername": peer},
+                server=server,
+                ssl_handshake_timeout=ssl_handshake_timeout,
+                ssl_shutdown_timeout=ssl_shutdown_timeout,
+            )
+        except BaseException:
+            sock.close()
+            raise
+        waiter.add_done_callback(functools.partial(self._handshake_done, transport))
+
+    def _handshake_done(self, transport: Any, waiter: asyncio.Future[None]) -> None:
+        if waiter.cancelled():
+            transport.close()
+        elif (exc := waiter.exception()) is not None:
+            transport.close()
+            # The protocol has reported what is worth it; asyncio repeats it in debug mode alone.
+            if self.get_debug():
+                self._connection_failed(exc)
+
+    def _connection_failed(self, exc: BaseException) -> None:
+        self.call_exception_handler(
+            {"message": "Error on transport creation for incoming connection", "exception": exc}
+        )
+
+    def _accept_failed(self, listener: Any, exc: OSError) -> None:
+        if exc.errno in _OUT_OF_RESOURCES:
+            self.call_exception_handler(
+                {
+                    "message": "socket.accept() out of system resource",
+                    "exception": exc,
+                    "socket": TransportSocket(listener.socket),
+                }
+            )
+            # The connection stays in the queue and would report at every turn.
+            self._pause_accepting(listener, True)
+            self.call_later(ACCEPT_RETRY_DELAY, self._resume_accepting, listener)
+        elif exc.errno not in _CONNECTION_GONE:
+            self.call_exception_handler(
+                {
+                    "message": "socket.accept() failed",
+                    "exception": exc,
+                    "socket": TransportSocket(listener.socket),
+                }
+            )
+
+    def _resume_accepting(self, listener: Any) -> None:
+        if listener.socket.fileno() >= 0:
+            self._pause_accepting(listener, False)
+
+
+def _add_names(info: dict[str, Any], sock: socket.socket) -> None:
+    try:
+        info["sockname"] = sock.getsockname()
+    except OSError:
+        info["sockname"] = None
+    if "peername" not in info:
+        try:
+            info["peername"] = sock.getpeername()
+        except OSError:
+            info["peername"] = None

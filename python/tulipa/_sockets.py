@@ -1,0 +1,140 @@
+"""Operations on the program's own sockets.
+
+Lives here: `sock_recv` and its kin. Not here: the queue that they wait in, and the retries, which are
+native. Rules:
+
+1. An operation is tried at once; only one that would block waits.
+2. Operations in one direction of one socket are served in the order in which they came (R6): none
+   overtakes another that waits, and none runs between two parts of another.
+3. What an operation waits for is released when it ends, however it ends (R5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ._host import Host
+
+__all__ = ["SocketMixin"]
+
+_T = TypeVar("_T")
+
+
+class SocketMixin(Host):
+    """Adds the `sock_*` coroutines, except `sock_sendfile`."""
+
+    async def sock_recv(self, sock: socket.socket, n: int) -> bytes:
+        """Receive up to `n` bytes; an empty result is the end. See asyncio.loop.sock_recv."""
+        self._check_socket(sock)
+        return await self._operate(sock, False, lambda: sock.recv(n))
+
+    async def sock_recv_into(self, sock: socket.socket, buf: Any) -> int:
+        """Receive into a buffer; return the number of bytes. See asyncio.loop.sock_recv_into."""
+        self._check_socket(sock)
+        return await self._operate(sock, False, lambda: sock.recv_into(buf))
+
+    async def sock_recvfrom(self, sock: socket.socket, bufsize: int) -> tuple[bytes, Any]:
+        """Receive a datagram and its sender. See asyncio.loop.sock_recvfrom."""
+        self._check_socket(sock)
+        return await self._operate(sock, False, lambda: sock.recvfrom(bufsize))
+
+    async def sock_recvfrom_into(
+        self, sock: socket.socket, buf: Any, nbytes: int = 0
+    ) -> tuple[int, Any]:
+        """Receive a datagram into a buffer. See asyncio.loop.sock_recvfrom_into."""
+        self._check_socket(sock)
+        size = nbytes or len(buf)
+        return await self._operate(sock, False, lambda: sock.recvfrom_into(buf, size))
+
+    async def sock_sendall(self, sock: socket.socket, data: Any) -> None:
+        """Send all of `data`. See asyncio.loop.sock_sendall."""
+        self._check_socket(sock)
+        rest = memoryview(data).cast("B")
+
+        def send() -> None:
+            nonlocal rest
+            while rest:
+                rest = rest[sock.send(rest) :]
+
+        await self._operate(sock, True, send)
+
+    async def sock_sendto(self, sock: socket.socket, data: Any, address: Any) -> int:
+        """Send a datagram; return its length. See asyncio.loop.sock_sendto."""
+        self._check_socket(sock)
+        return await self._operate(sock, True, lambda: sock.sendto(data, address))
+
+    async def sock_accept(self, sock: socket.socket) -> tuple[socket.socket, Any]:
+        """Accept a connection, as a non-blocking socket and its peer's address.
+
+        See asyncio.loop.sock_accept.
+        """
+        self._check_socket(sock)
+
+        def accept() -> tuple[socket.socket, Any]:
+            connection, peer = sock.accept()
+            connection.setblocking(False)
+            return connection, peer
+
+        return await self._operate(sock, False, accept, lambda accepted: accepted[0].close())
+
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        """Connect; a host name is looked up first. See asyncio.loop.sock_connect."""
+        self._check_socket(sock)
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            resolve: Any = self
+            found = await resolve._ensure_resolved(
+                address, family=sock.family, type=sock.type, proto=sock.proto, loop=self
+            )
+            address = found[0][4]
+        under_way = False
+
+        def connect() -> None:
+            nonlocal under_way
+            if not under_way:
+                under_way = True
+                sock.connect(address)
+            elif code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                raise OSError(code, f"Connect call failed {address}")
+
+        await self._operate(sock, True, connect)
+
+    def _check_socket(self, sock: socket.socket) -> None:
+        if isinstance(sock, ssl.SSLSocket):
+            raise TypeError("Socket cannot be of type SSLSocket")
+        if self.get_debug() and sock.gettimeout() != 0:
+            raise ValueError("the socket must be non-blocking")
+
+    async def _operate(
+        self,
+        sock: socket.socket,
+        write: bool,
+        attempt: Callable[[], _T],
+        discard: Callable[[_T], None] | None = None,
+    ) -> _T:
+        """Return what `attempt` returns once it no longer would block.
+
+        `discard` gets a result that nobody is left to take.
+        """
+        fd = sock.fileno()
+        if fd >= 0:
+            self._ensure_fd_no_transport(fd)
+        if fd < 0 or not self._has_waiters(fd, write):
+            try:
+                return attempt()
+            except (BlockingIOError, InterruptedError):
+                pass
+        future: asyncio.Future[_T] = self.create_future()
+        waiter = self._enqueue(sock, fd, write, attempt, future)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if discard is not None and future.done() and not future.cancelled():
+                if future.exception() is None:
+                    discard(future.result())
+            raise
+        finally:
+            self._dequeue(waiter)

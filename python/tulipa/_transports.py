@@ -1,0 +1,140 @@
+"""Transport classes.
+
+Lives here: what happens to a transport once in its life, and what is asked of it rarely. Not here:
+reading, writing and closing, which are native (`_native.TransportCore` and its heirs).
+Rule: the classes are asyncio's by inheritance, so that `isinstance` holds (T2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import warnings
+from typing import Any
+
+from ._compat import SENDFILE_TRY_NATIVE, SENDFILE_UNSUPPORTED, TransportSocket
+from ._native import DatagramCore, StreamCore, TransportCore
+
+__all__ = ["DatagramTransport", "ReadPipeTransport", "SocketTransport", "WritePipeTransport"]
+
+_HIGH_WATER_DEFAULT = 64 * 1024
+
+
+class _Transport(TransportCore):
+    """What all transports do alike."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        info = [self.__class__.__name__]
+        fd = self._fileno()
+        if fd < 0:
+            info.append("closed")
+        else:
+            if self.is_closing():
+                info.append("closing")
+            info.append(f"fd={fd}")
+            if self.is_reading():
+                info.append("reading")
+            info.append(f"bufsize={self.get_write_buffer_size()}")
+        return f"<{' '.join(info)}>"
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the high- and low-water marks, in bytes.
+
+        More than `high` bytes in the buffer pause the protocol's writing, `low` or fewer let it go
+        on. What is not given follows from the other: a quarter, or four times; by default 64 KiB
+        and 16 KiB. Raises ValueError unless 0 <= low <= high.
+
+        Follows asyncio.WriteTransport.set_write_buffer_limits.
+        """
+        if high is None:
+            high = _HIGH_WATER_DEFAULT if low is None else 4 * low
+        if low is None:
+            low = high // 4
+        if not high >= low >= 0:
+            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
+        self._set_marks(high, low)
+
+    def __del__(self) -> None:
+        if self._fileno() >= 0:
+            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self, stacklevel=2)
+            if self._file is not None:
+                self._file.close()
+
+
+class SocketTransport(_Transport, StreamCore, asyncio.Transport):
+    """A connected stream socket."""
+
+    _start_tls_compatible = True
+    _sendfile_compatible = SENDFILE_TRY_NATIVE
+
+    def can_write_eof(self) -> bool:
+        """Whether the writing half can be closed alone: always, for a socket."""
+        return True
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Look at `peername`, `sockname` or `socket`; see asyncio.BaseTransport."""
+        if name == "socket" and "socket" not in self._extra:
+            sock = self._sock
+            if sock is None:
+                return default
+            self._extra["socket"] = TransportSocket(sock)
+        return self._extra.get(name, default)
+
+    @property
+    def _sock(self) -> socket.socket | None:
+        """The socket object; made on demand for a connection that was accepted."""
+        if self._file is None and (fd := self._fileno()) >= 0:
+            self._lend(socket.socket(fileno=fd))
+        return self._file
+
+    @property
+    def _sock_fd(self) -> int:
+        return self._fileno()
+
+
+class ReadPipeTransport(_Transport, StreamCore, asyncio.ReadTransport):
+    """The reading end of a pipe, or of anything else that a program reads from."""
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Look at `pipe`, the file object; see asyncio.BaseTransport."""
+        return self._extra.get(name, default)
+
+    @property
+    def _pipe(self) -> Any:
+        return self._file
+
+
+class WritePipeTransport(_Transport, StreamCore, asyncio.WriteTransport):
+    """The writing end of a pipe, or of anything else that a program writes to."""
+
+    def can_write_eof(self) -> bool:
+        """Whether the end can be told: always, since it means closing."""
+        return True
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Look at `pipe`, the file object; see asyncio.BaseTransport."""
+        return self._extra.get(name, default)
+
+    @property
+    def _pipe(self) -> Any:
+        return self._file
+
+
+class DatagramTransport(_Transport, DatagramCore, asyncio.Transport, asyncio.DatagramTransport):
+    """A datagram socket. Also an `asyncio.Transport`, since it can pause reading as one (T2)."""
+
+    _sendfile_compatible = SENDFILE_UNSUPPORTED
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Look at `peername`, `sockname` or `socket`; see asyncio.BaseTransport."""
+        return self._extra.get(name, default)
+
+    @property
+    def _sock(self) -> socket.socket | None:
+        return self._file
+
+    @property
+    def _sock_fd(self) -> int:
+        return self._fileno()

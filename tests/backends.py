@@ -1,0 +1,49 @@
+"""The event loops that every test body runs on.
+
+One body, many loops: stock asyncio says what must hold, tulipa must hold the same on each of its drivers.
+What differs on purpose is listed in `differences.py`, nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One event loop implementation, and how to make a loop of it, here or in a child program."""
+
+    name: str
+    driver: str | None = None
+
+    @property
+    def is_tulipa(self) -> bool:
+        return self.driver is not None
+
+    def new_loop(self) -> asyncio.AbstractEventLoop:
+        if self.driver is None:
+            return asyncio.new_event_loop()
+        return importlib.import_module("tulipa").new_event_loop(driver=self.driver)
+
+    @property
+    def preamble(self) -> str:
+        """Python source that defines `new_loop()` in a child program."""
+        if self.driver is None:
+            body = "import asyncio\nnew_loop = asyncio.new_event_loop\n"
+        else:
+            body = f"import asyncio, tulipa\ndef new_loop(): return tulipa.new_event_loop(driver={self.driver!r})\n"
+        return body + "def run(main, **kw):\n    with asyncio.Runner(loop_factory=new_loop, **kw) as r: return r.run(main)\n"
+
+
+ASYNCIO = Backend("asyncio")
+TULIPA = tuple(Backend(f"tulipa-{driver}", driver) for driver in ("epoll", "poll", "select"))
+ALL = (ASYNCIO, *TULIPA)
+BY_NAME = {backend.name: backend for backend in ALL}
+DEFAULT = ("asyncio", "tulipa-epoll")
+
+
+def tulipa_is_built() -> bool:
+    return importlib.util.find_spec("tulipa") is not None

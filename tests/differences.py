@@ -1,0 +1,75 @@
+"""Where a loop is known to differ from what a test demands: the only list, with reasons.
+
+Each entry is strict: a test that passes although it is listed here fails the run, so that the entry is taken off.
+`tests/traps/test_index.py` checks that each entry still names a test.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`test` is `folder/file.py::name` below tests/, `on` a pattern of backend names. What hangs is not run."""
+
+    test: str
+    on: str
+    reason: str
+    when: bool = True
+    hangs: bool = False
+
+
+V = sys.version_info
+
+DIFFERENCES: tuple[Difference, ...] = (
+    Difference(
+        "loop/test_lifecycle.py::test_running_a_*_is_refused",
+        "asyncio",
+        "CPython 3.13.0: a refused run resets the state of the outer one",
+        when=V[:3] == (3, 13, 0),
+        hangs=True,
+    ),
+    Difference(
+        "loop/test_executor.py::test_shutdown_takes_its_timeout_by_position",
+        "*",
+        "CPython 3.12 waits for the threads whatever the timeout says, and the loop inherits it",
+        when=V[:2] == (3, 12),
+    ),
+    Difference(
+        "loop/test_fork.py::test_the_parents_traffic_survives_a_child_that_cleans_up",
+        "asyncio",
+        "asyncio's child shares the epoll instance with its parent, and unregisters there",
+    ),
+    Difference(
+        "loop/test_fork.py::test_a_parent_with_signal_handlers_keeps_its_signals",
+        "asyncio",
+        "asyncio resets the wake-up descriptor in a child from 3.12 on",
+        when=V < (3, 12),
+    ),
+    Difference(
+        "loop/test_signals.py::test_a_foreign_wake_up_descriptor_still_hears_of_signals_that_the_loop_handles",
+        "asyncio",
+        "asyncio replaces the wake-up descriptor of others",
+    ),
+    Difference(
+        "loop/test_own_descriptors.py::*_may_be_closed",
+        "asyncio",
+        "asyncio takes the lowest free numbers, those of the standard streams included",
+    ),
+    Difference(
+        "loop/test_own_descriptors.py::test_a_loop_that_cannot_get_descriptors_raises_oserror_and_leaves_nothing",
+        "asyncio",
+        "asyncio leaves the selector of a half-made loop behind",
+    ),
+)
+
+
+def find(test: str, backend: str) -> Difference | None:
+    """The entry for a test (`folder/file.py::name`, without parameters) on a backend."""
+    for entry in DIFFERENCES:
+        if entry.when and fnmatchcase(test, entry.test) and fnmatchcase(backend, entry.on):
+            return entry
+    return None

@@ -1,0 +1,151 @@
+"""KeyboardInterrupt and SystemExit leave the loop at once and leave it usable. # P8"""
+
+import asyncio
+import signal
+import socket
+
+import pytest
+
+from tests.support.programs import run_program, start_program
+
+pytestmark = pytest.mark.all_drivers
+LEAVING = pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+
+
+def leave(kind):
+    raise kind("leaving")
+
+
+@LEAVING
+def test_leaving_from_a_callback_passes_through_run_forever(loop, kind):
+    seen = []
+    loop.call_soon(leave, kind)
+    loop.call_soon(seen.append, "the rest waits")
+    with pytest.raises(kind):
+        loop.run_forever()
+    assert not loop.is_running()
+    with pytest.raises(RuntimeError):
+        asyncio.get_running_loop()
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    assert seen == ["the rest waits"]
+
+
+@LEAVING
+def test_leaving_from_a_timer(loop, kind):
+    loop.call_later(0.001, leave, kind)
+    with pytest.raises(kind):
+        loop.run_forever()
+
+
+@LEAVING
+def test_leaving_from_a_reader(loop, kind):
+    left, right = socket.socketpair()
+    with left, right:
+        right.send(b"x")
+        loop.add_reader(left, leave, kind)
+        with pytest.raises(kind):
+            loop.run_forever()
+        loop.remove_reader(left)
+
+
+@LEAVING
+def test_leaving_from_a_protocol_callback(loop, kind):
+    class Leaver(asyncio.Protocol):
+        def data_received(self, data):
+            raise kind
+
+    left, right = socket.socketpair()
+
+    async def connect():
+        return await loop.create_connection(Leaver, sock=left)
+
+    transport, _ = loop.run_until_complete(connect())
+    with right:
+        right.send(b"x")
+        with pytest.raises(kind):
+            loop.run_forever()
+        transport.abort()
+        loop.run_until_complete(asyncio.sleep(0))
+
+
+@LEAVING
+def test_leaving_from_a_task(loop, kind):
+    async def main():
+        await asyncio.sleep(0)
+        raise kind
+
+    with pytest.raises(kind):
+        loop.run_until_complete(main())
+    assert not loop.is_running()
+    assert loop.run_until_complete(asyncio.sleep(0, 1)) == 1
+
+
+def test_an_interrupt_ends_a_waiting_loop_with_finally_blocks_run(backend):
+    source = """
+        import asyncio
+        async def main():
+            try:
+                print("ready", flush=True)
+                await asyncio.sleep(60)
+            finally:
+                print("finally", flush=True)
+        try:
+            run(main())
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+    """
+    with start_program(backend, source) as program:
+        assert program.stdout.readline() == "ready\n"
+        program.send_signal(signal.SIGINT)
+        out, err = program.communicate(timeout=10)
+    assert out == "finally\ninterrupted\n"
+    assert err == ""
+    assert program.returncode == 0
+
+
+def test_an_interrupt_ends_run_forever_of_an_idle_loop(backend):
+    """Without a wake-up descriptor the poll itself must come back with EINTR and let Python raise."""
+    source = """
+        loop = new_loop()
+        loop.call_soon(lambda: print("ready", flush=True))
+        try:
+            loop.run_forever()
+        except KeyboardInterrupt:
+            print("interrupted", loop.is_running(), flush=True)
+        loop.close()
+    """
+    with start_program(backend, source) as program:
+        assert program.stdout.readline() == "ready\n"
+        program.send_signal(signal.SIGINT)
+        out, err = program.communicate(timeout=10)
+    assert (out, err, program.returncode) == ("interrupted False\n", "", 0)
+
+
+def test_an_interrupt_that_nobody_catches_ends_the_program_as_python_does(backend):
+    source = """
+        import asyncio
+        async def main():
+            print("ready", flush=True)
+            await asyncio.sleep(60)
+        run(main())
+    """
+    with start_program(backend, source) as program:
+        assert program.stdout.readline() == "ready\n"
+        program.send_signal(signal.SIGINT)
+        _, err = program.communicate(timeout=10)
+    assert program.returncode == -signal.SIGINT
+    assert err.rstrip().endswith("KeyboardInterrupt")
+
+
+def test_sys_exit_in_a_task_gives_the_exit_code(backend):
+    source = """
+        import asyncio, sys
+        async def main():
+            await asyncio.sleep(0)
+            sys.exit(7)
+        run(main())
+    """
+    done = run_program(backend, source)
+    assert done.returncode == 7
+    assert done.stderr == ""

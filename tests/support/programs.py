@@ -1,0 +1,37 @@
+"""Running a child program on one of the loops, with a time limit: what aborts or hangs there is seen here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+
+SECONDS = 25
+
+
+def run_program(backend, source, *args, flags=(), seconds=SECONDS, env=None, prefix=(), **options):
+    """Run `source`, in which `new_loop()` and `run(main)` stand for the backend; the finished process, as text."""
+    command = [*prefix, sys.executable, *flags, "-c", backend.preamble + textwrap.dedent(source), *args]
+    options.setdefault("stdin", subprocess.DEVNULL)
+    environment = {**os.environ, "PYTHONFAULTHANDLER": "1", **(env or {})}
+    return subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=seconds, env=environment, **options
+    )
+
+
+def start_program(backend, source, *args, flags=(), env=None, **options):
+    """The same, started but not awaited."""
+    command = [sys.executable, *flags, "-c", backend.preamble + textwrap.dedent(source), *args]
+    environment = {**os.environ, "PYTHONFAULTHANDLER": "1", **(env or {})}
+    options.setdefault("stdout", subprocess.PIPE)
+    options.setdefault("stderr", subprocess.PIPE)
+    return subprocess.Popen(command, text=True, env=environment, **options)
+
+
+def check_program(backend, source, *args, **options) -> str:
+    """Run it, demand success and a silent standard error, give what it printed."""
+    done = run_program(backend, source, *args, **options)
+    assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert done.stderr == "", done.stderr
+    return done.stdout
