@@ -85,6 +85,12 @@ def pytest_pyfunc_call(pyfuncitem):
     return True
 
 
+def pytest_runtestloop():
+    """Keep what pytest itself made out of the collections that each test makes."""
+    gc.collect()
+    gc.freeze()
+
+
 def drive(loop, coroutine, seconds=SECONDS_IN_LOOP):
     """Run a coroutine on a loop to its end, with a time limit."""
 

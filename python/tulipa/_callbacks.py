@@ -128,9 +128,7 @@ class CallbackMixin(UnixMixin, Host):
         the future raises.
         """
         if path is None:
-            return self.create_task(
-                self.create_connection(protocol_factory, host, port, **kwargs)
-            )
+            return self.create_task(self.create_connection(protocol_factory, host, port, **kwargs))
         if host is not None or port is not None:
             raise ValueError("give either host and port or path, not both")
         return self.create_task(self.create_unix_connection(protocol_factory, path, **kwargs))
@@ -159,8 +157,7 @@ def _bind_all(
         if not sockets:
             raise OSError(
                 errno.EADDRNOTAVAIL,
-                f"could not bind on any address out of {hosts!r}: "
-                f"this system has no such address family",
+                f"could not bind on any address out of {hosts!r}: this system has no such address family",
             )
     except BaseException:
         _close_all(sockets)

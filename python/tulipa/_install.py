@@ -92,9 +92,7 @@ def _stand_in_for(original: type[Any]) -> type[Any]:
                 return original(selector)
             return super().__new__(cls)
 
-        def __init__(
-            self, selector: selectors.BaseSelector | None = None, *, driver: str | None = None
-        ) -> None:
+        def __init__(self, selector: selectors.BaseSelector | None = None, *, driver: str | None = None) -> None:
             if selector is not None:
                 # The loop owns its selector; ours waits by other means.
                 driver = _DRIVER_OF_SELECTOR[type(selector)]

@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 import weakref
-from asyncio import events
+from asyncio import base_events, events
 from asyncio.log import logger
 from collections.abc import Callable
 from contextvars import Context
@@ -187,7 +187,11 @@ class Loop(
             self._current_handle = None
         seconds = self.time() - begun
         if seconds >= self.slow_callback_duration:
-            logger.warning("Executing %s took %.3f seconds", format_handle(handle), seconds)
+            base_events.logger.warning(
+                "Executing %s took %.3f seconds", format_handle(handle), seconds
+            )
+        # A traceback that the callback left behind keeps this frame, and so what is named in it.
+        del handle
 
     def _warn_replaced(self, method: str, fd: int, handle: asyncio.Handle) -> None:
         logger.warning(

@@ -167,6 +167,9 @@ class _Child:
             logger.debug("process %s exited with returncode %s", self._popen.pid, returncode)
         if not self.ended.done():
             self.ended.set_result(None)
+        # From here on the number may belong to another process: `send_signal` looks here.
+        if self._popen.returncode is None:
+            self._popen.returncode = returncode
         # One turn later, so that output that is already in the pipes is delivered first.
         self._loop.call_soon(self._transport.note_exit, returncode)
 
@@ -191,9 +194,7 @@ class _Child:
             self._loop.call_soon_threadsafe(self._on_thread_done)
         except RuntimeError:  # The loop was closed meanwhile: leave no zombie.
             self._popen.returncode = self._reap()
-            logger.warning(
-                "Loop %r that handles pid %r is closed", self._loop, self._popen.pid
-            )
+            logger.warning("Loop %r that handles pid %r is closed", self._loop, self._popen.pid)
 
     def _on_thread_done(self) -> None:
         self._loop._release()
@@ -295,5 +296,3 @@ def _close_pipe(pipe: IO[bytes] | None) -> None:
             pipe.close()
         except OSError:
             pass  # Nobody reads what was buffered; the descriptor is closed all the same.
-
-

@@ -58,9 +58,7 @@ def run(
     Follows asyncio.run.
     """
     if _running_loop() is not None:
-        raise RuntimeError(
-            "tulipa.run() cannot be called from a running event loop; await the coroutine instead"
-        )
+        raise RuntimeError("tulipa.run() cannot be called from a running event loop; await the coroutine instead")
     with asyncio.Runner(debug=debug, loop_factory=loop_factory or new_event_loop) as runner:
         return runner.run(main)
 

@@ -33,9 +33,7 @@ _COUNT_MAX = 0x7FFFF000
 class SendfileMixin(Host):
     """Gives `sendfile` and `sock_sendfile` of BaseEventLoop their native path."""
 
-    async def _sock_sendfile_native(
-        self, sock: socket.socket, file: Any, offset: int, count: int | None
-    ) -> int:
+    async def _sock_sendfile_native(self, sock: socket.socket, file: Any, offset: int, count: int | None) -> int:
         """Send `count` bytes (None: all) of `file` from `offset`; return how many went.
 
         Raises SendfileNotAvailableError for what the system call cannot send.
@@ -45,9 +43,7 @@ class SendfileMixin(Host):
         self._ensure_fd_no_transport(sock)
         return await _Transfer(self, sock, file, offset, count).run()
 
-    async def _sendfile_native(
-        self, transport: Any, file: Any, offset: int, count: int | None
-    ) -> int:
+    async def _sendfile_native(self, transport: Any, file: Any, offset: int, count: int | None) -> int:
         """Send a file over the socket of `transport`, after everything written before.
 
         Reading is paused meanwhile, and `write` refused by the transport.
@@ -123,9 +119,7 @@ class _Transfer:
         """Make one system call; return whether there is nothing left to send."""
         fd = self._sock.fileno()
         if fd == -1:
-            raise ConnectionError(
-                errno.ENOTCONN, f"the socket was closed after {self._sent} bytes of the file"
-            )
+            raise ConnectionError(errno.ENOTCONN, f"the socket was closed after {self._sent} bytes of the file")
         size = _COUNT_MAX if self._left is None else min(self._left, _COUNT_MAX)
         try:
             sent = _native.sendfile(fd, self._file_fd, self._offset, size)

@@ -27,6 +27,7 @@ from ._compat import (
 )
 from ._host import Host
 from ._transports import DatagramTransport, SocketTransport
+from ._unix import UnixMixin
 
 __all__ = ["ServingMixin"]
 
@@ -36,7 +37,7 @@ _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _CONNECTION_GONE = {errno.ECONNABORTED, errno.EPROTO, errno.EPERM}
 
 
-class ServingMixin(Host):
+class ServingMixin(UnixMixin, Host):
     """Makes the transports of sockets."""
 
     def _make_socket_transport(
@@ -149,6 +150,10 @@ class ServingMixin(Host):
             )
         listen = self._listen if context is None else functools.partial(context.run, self._listen)
         listen(sock, protocol_factory, server, SocketTransport, secure, backlog)
+
+    def _stop_serving(self, sock: socket.socket) -> None:
+        self._stop_listening(sock)
+        self._unlink_unix_socket(sock)
 
     def _accept_secure(
         self,

@@ -41,9 +41,7 @@ class SignalMixin(Host):
     _signal_handlers: dict[int, asyncio.Handle]
     _signal_channel: _Channel | None = None
 
-    def add_signal_handler(
-        self, sig: int, callback: Callable[..., object], *args: Any
-    ) -> None:
+    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
         """Call `callback(*args)` on the loop each time the signal `sig` arrives.
 
         A second handler for the same signal replaces the first. Signals that arrive
@@ -56,10 +54,7 @@ class SignalMixin(Host):
         Follows asyncio.unix_events._UnixSelectorEventLoop.add_signal_handler.
         """
         if asyncio.iscoroutine(callback) or is_coroutine_function(callback):
-            raise TypeError(
-                "coroutines cannot be used with add_signal_handler(); "
-                "pass a function that creates a task"
-            )
+            raise TypeError("coroutines cannot be used with add_signal_handler(); pass a function that creates a task")
         if not callable(callback):
             raise TypeError(f"a callable was expected, got {callback!r}")
         self._check_signal(sig)

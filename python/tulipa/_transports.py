@@ -30,14 +30,20 @@ class _Transport(TransportCore):
         fd = self._fileno()
         if fd < 0:
             info.append("closed")
+        elif self.is_closing() and not self._loop.is_closed():
+            info.append("closing")
         else:
-            if self.is_closing():
-                info.append("closing")
+            info.append("open")
+        if fd >= 0:
             info.append(f"fd={fd}")
             if self.is_reading():
                 info.append("reading")
             info.append(f"bufsize={self.get_write_buffer_size()}")
         return f"<{' '.join(info)}>"
+
+    @property
+    def _protocol_paused(self) -> bool:
+        return self._writing_paused()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Set the high- and low-water marks, in bytes.
@@ -57,10 +63,13 @@ class _Transport(TransportCore):
         self._set_marks(high, low)
 
     def __del__(self) -> None:
-        if self._fileno() >= 0:
+        if self._is_unclosed():
             warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self, stacklevel=2)
             if self._file is not None:
                 self._file.close()
+
+    def _is_unclosed(self) -> bool:
+        return self._fileno() >= 0
 
 
 class SocketTransport(_Transport, StreamCore, asyncio.Transport):
@@ -94,19 +103,31 @@ class SocketTransport(_Transport, StreamCore, asyncio.Transport):
         return self._fileno()
 
 
-class ReadPipeTransport(_Transport, StreamCore, asyncio.ReadTransport):
+class _PipeTransport(_Transport, StreamCore):
+    """One end of a pipe. It owns the file object, and closes it exactly once (T25)."""
+
+    @property
+    def _pipe(self) -> Any:
+        return self._file
+
+    @_pipe.setter
+    def _pipe(self, pipe: Any) -> None:
+        # Whoever takes the file away closes it.
+        self._file = pipe
+
+    def _is_unclosed(self) -> bool:
+        return self._fileno() >= 0 and self._file is not None
+
+
+class ReadPipeTransport(_PipeTransport, asyncio.ReadTransport):
     """The reading end of a pipe, or of anything else that a program reads from."""
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Look at `pipe`, the file object; see asyncio.BaseTransport."""
         return self._extra.get(name, default)
 
-    @property
-    def _pipe(self) -> Any:
-        return self._file
 
-
-class WritePipeTransport(_Transport, StreamCore, asyncio.WriteTransport):
+class WritePipeTransport(_PipeTransport, asyncio.WriteTransport):
     """The writing end of a pipe, or of anything else that a program writes to."""
 
     def can_write_eof(self) -> bool:
@@ -116,10 +137,6 @@ class WritePipeTransport(_Transport, StreamCore, asyncio.WriteTransport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Look at `pipe`, the file object; see asyncio.BaseTransport."""
         return self._extra.get(name, default)
-
-    @property
-    def _pipe(self) -> Any:
-        return self._file
 
 
 class DatagramTransport(_Transport, DatagramCore, asyncio.Transport, asyncio.DatagramTransport):

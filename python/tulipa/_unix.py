@@ -237,9 +237,7 @@ def _bind(address: str | bytes) -> socket.socket:
                 _native.remove_stale_socket(address)
             except OSError as exc:
                 # The directory may permit only the creation of sockets.
-                logger.error(
-                    "Unable to check or remove stale UNIX socket %r: %r", address, exc
-                )
+                logger.error("Unable to check or remove stale UNIX socket %r: %r", address, exc)
         sock.bind(address)
     except OSError as exc:
         sock.close()

@@ -6,7 +6,6 @@ import warnings
 
 import pytest
 
-pytestmark = pytest.mark.all_drivers
 
 
 def test_shutdown_finishes_generators_that_are_suspended(loop):

@@ -6,7 +6,6 @@ import weakref
 
 import pytest
 
-pytestmark = pytest.mark.all_drivers
 
 
 def test_a_loop_is_an_asyncio_base_event_loop(loop):  # T6

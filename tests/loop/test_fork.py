@@ -64,7 +64,7 @@ def test_the_parents_traffic_survives_a_child_that_cleans_up(backend):
             os.waitpid(child, 0)
             for _ in range(3):
                 right.send(b"after")
-                assert await asyncio.wait_for(reader.readexactly(5), 5) == b"after"
+                assert await asyncio.wait_for(reader.readexactly(5), 2) == b"after"
                 writer.write(b"answer")
                 await writer.drain()
                 assert right.recv(6) == b"answer"

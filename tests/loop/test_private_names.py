@@ -5,7 +5,6 @@ import asyncio.base_events
 
 import pytest
 
-pytestmark = pytest.mark.all_drivers
 
 
 def test_ready_and_scheduled_can_be_looked_at(loop):  # T9 N7

@@ -179,6 +179,10 @@ impl<D: Driver, H: Host> Datagram<D, H> {
         (self.marks.low, self.marks.high)
     }
 
+    pub(crate) const fn is_writing_paused(&self) -> bool {
+        self.marks.is_paused()
+    }
+
     pub(crate) const fn set_marks(&mut self, high: usize, low: usize) -> bool {
         self.marks.set(high, low);
         self.marks.rises(self.size)

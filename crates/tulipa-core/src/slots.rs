@@ -66,8 +66,45 @@ impl<T> Slots<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
     use super::Slots;
     use crate::token::Token;
+
+    proptest! {
+        /// The table does what a map from tokens that are never given out twice does.
+        #[test]
+        fn slots_are_a_map_of_unique_tokens(acts in prop::collection::vec(any::<(bool, usize)>(), 0..300)) {
+            let mut slots = Slots::new();
+            let mut map = BTreeMap::new();
+            let mut given: Vec<Token> = Vec::new();
+            for (value, (insert, nth)) in (0..).zip(acts) {
+                if insert || given.is_empty() {
+                    let token = slots.insert(value);
+                    prop_assert!(!given.contains(&token), "given out twice");
+                    given.push(token);
+                    map.insert(token, value);
+                } else {
+                    let token = given[nth % given.len()];
+                    prop_assert_eq!(slots.remove(token), map.remove(&token));
+                }
+                prop_assert_eq!(slots.len(), map.len());
+                for token in &given {
+                    prop_assert_eq!(slots.get(*token), map.get(token));
+                    prop_assert_eq!(slots.get_mut(*token).is_some(), map.contains_key(token));
+                }
+            }
+            let seen: BTreeMap<Token, i32> = slots.iter().map(|(token, value)| (token, *value)).collect();
+            prop_assert_eq!(&seen, &map);
+            let mut drained: Vec<i32> = slots.drain().collect();
+            drained.sort_unstable();
+            let mut expected: Vec<i32> = map.into_values().collect();
+            expected.sort_unstable();
+            prop_assert_eq!(drained, expected);
+        }
+    }
 
     #[test]
     fn a_token_of_a_former_occupant_resolves_to_nothing() {

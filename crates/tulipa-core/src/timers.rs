@@ -117,7 +117,67 @@ fn lives<C>(pending: &Slab<(u64, C)>, serial: u64, index: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::{Instant, Timers};
+
+    #[derive(Clone, Debug)]
+    enum Act {
+        Set(u8),
+        Cancel(usize),
+        Fire(u8),
+        NextDeadline,
+    }
+
+    fn act() -> impl Strategy<Value = Act> {
+        prop_oneof![
+            4 => any::<u8>().prop_map(Act::Set),
+            4 => any::<usize>().prop_map(Act::Cancel),
+            1 => any::<u8>().prop_map(Act::Fire),
+            1 => Just(Act::NextDeadline),
+        ]
+    }
+
+    proptest! {
+        /// The heap does what a sorted list of (deadline, order of setting) does.
+        #[test]
+        fn timers_are_a_sorted_list(acts in prop::collection::vec(act(), 0..600)) {
+            let mut timers = Timers::new();
+            let mut list: Vec<(u8, u32)> = Vec::new();
+            let mut ids = Vec::new();
+            for (serial, act) in (0..).zip(acts) {
+                match act {
+                    Act::Set(when) => {
+                        ids.push((timers.insert(Instant::from_secs(f64::from(when)), serial), serial));
+                        list.push((when, serial));
+                    }
+                    Act::Cancel(nth) if !ids.is_empty() => {
+                        let (id, serial) = ids[nth % ids.len()];
+                        let found = list.iter().position(|(_, own)| *own == serial).map(|at| list.remove(at).1);
+                        prop_assert_eq!(timers.cancel(id), found);
+                    }
+                    Act::Cancel(_) => {}
+                    Act::Fire(end) => {
+                        list.sort_unstable();
+                        let due = list.iter().take_while(|(when, _)| *when < end).count();
+                        let due: Vec<u32> = list.drain(..due).map(|(_, serial)| serial).collect();
+                        prop_assert_eq!(fire_all(&mut timers, f64::from(end)), due);
+                    }
+                    Act::NextDeadline => {
+                        let first = list.iter().min().map(|(when, _)| Instant::from_secs(f64::from(*when)));
+                        prop_assert_eq!(timers.next_deadline(), first);
+                    }
+                }
+                prop_assert_eq!(timers.len(), list.len());
+                prop_assert!(timers.heap.len() <= 2 * list.len() + super::HUSKS_MIN + 1);
+            }
+            let (mut left, mut expected): (Vec<u32>, Vec<u32>) =
+                (timers.iter().copied().collect(), list.iter().map(|(_, serial)| *serial).collect());
+            left.sort_unstable();
+            expected.sort_unstable();
+            prop_assert_eq!(left, expected);
+        }
+    }
 
     fn fire_all(timers: &mut Timers<u32>, end: f64) -> Vec<u32> {
         std::iter::from_fn(|| timers.pop_due(Instant::from_secs(end))).collect()

@@ -81,6 +81,8 @@ pub struct Loop<D: Driver, H: Host> {
     ready: VecDeque<Ready<H>>,
     /// How many entries at the front of `ready` belong to the present turn.
     batch: usize,
+    /// Between [`Loop::collect`] and [`Loop::flush`].
+    turning: bool,
     timers: Timers<H::Callback>,
     slots: Slots<Slot<D, H>>,
     dirty: Vec<Token>,
@@ -104,6 +106,7 @@ impl<D: Driver, H: Host> Loop<D, H> {
             driver,
             ready: VecDeque::new(),
             batch: 0,
+            turning: false,
             timers: Timers::new(),
             slots: Slots::new(),
             dirty: Vec::new(),
@@ -196,6 +199,7 @@ impl<D: Driver, H: Host> Loop<D, H> {
             self.take_inbox();
         }
         self.batch = self.ready.len();
+        self.turning = true;
         self.batch
     }
 
@@ -225,6 +229,7 @@ impl<D: Driver, H: Host> Loop<D, H> {
 
     /// Writes what the batch has left to be written (rule 2 of [`stream`](crate::stream)).
     pub fn flush(&mut self) {
+        self.turning = false;
         let mut dirty = std::mem::take(&mut self.dirty);
         for token in dirty.drain(..) {
             if let Some(Slot::Stream(stream)) = self.slots.get_mut(token) {
@@ -292,9 +297,10 @@ impl<D: Driver, H: Host> Loop<D, H> {
         self.on_stream(token, |stream, driver| ((), stream.eof_answered(driver, keep_open)));
     }
 
-    /// Queues bytes on a stream.
+    /// Queues bytes on a stream. Outside a turn there is none that would flush them, and they leave at once.
     pub fn write(&mut self, token: Token, chunk: H::Chunk) -> Written {
-        self.on_stream(token, |stream, driver| stream.write(driver, chunk)).unwrap_or(Written::Dropped)
+        let joining = self.turning;
+        self.on_stream(token, |stream, driver| stream.write(driver, chunk, joining)).unwrap_or(Written::Dropped)
     }
 
     /// Closes a stream's writing half once everything is written.
@@ -381,6 +387,15 @@ impl<D: Driver, H: Host> Loop<D, H> {
             Some(Slot::Stream(stream)) => stream.marks(),
             Some(Slot::Datagram(datagram, _)) => datagram.marks(),
             _ => (0, 0),
+        }
+    }
+
+    /// Whether `pause_writing` was due and `resume_writing` has not been since.
+    pub fn is_writing_paused(&self, token: Token) -> bool {
+        match self.slots.get(token) {
+            Some(Slot::Stream(stream)) => stream.is_writing_paused(),
+            Some(Slot::Datagram(datagram, _)) => datagram.is_writing_paused(),
+            _ => false,
         }
     }
 

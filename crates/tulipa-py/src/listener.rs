@@ -55,7 +55,7 @@ impl Listener {
 pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
     vec![
         method!(c"_listen", vector, listen, c"Accept connections: (socket, factory, server, class, secure, backlog)."),
-        method!(c"_stop_serving", onearg, stop_serving, c"Stop accepting on a socket, and close it."),
+        method!(c"_stop_listening", onearg, stop_listening, c"Stop accepting on a socket, and close it."),
         method!(c"_pause_accepting", vector, pause_accepting, c"Stop or go on accepting: (listener, paused)."),
     ]
 }
@@ -97,7 +97,7 @@ fn listen<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult
     Ok(listener.into_any())
 }
 
-fn stop_serving<'py>(object: &Bound<'py, PyAny>, listening: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+fn stop_listening<'py>(object: &Bound<'py, PyAny>, listening: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
     let event_loop = object.cast::<LoopCore>()?;
     let fd: i32 = listening.call_method0(intern!(py, "fileno"))?.extract()?;

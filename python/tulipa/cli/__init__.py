@@ -45,15 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[:1] == ["run"]:
         return _run(given[1:])
 
-    parser = argparse.ArgumentParser(
-        prog="tulipa", description="An asyncio event loop, written in Rust."
-    )
+    parser = argparse.ArgumentParser(prog="tulipa", description="An asyncio event loop, written in Rust.")
     parser.add_argument("--version", action="version", version=f"tulipa {tulipa.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
     commands.add_parser("run", help="run a Python program on tulipa", add_help=False)
-    info = commands.add_parser(
-        "info", help="show versions, driver, what the kernel offers, which limits bind"
-    )
+    info = commands.add_parser("info", help="show versions, driver, what the kernel offers, which limits bind")
     info.add_argument("--json", action="store_true", help="for programs to read")
     options = parser.parse_args(given)
     return information.show(as_json=options.json)

@@ -69,9 +69,7 @@ class Script(Program):
         if self.name == "-":
             _set_first_path("")
             source = sys.stdin.buffer.read()
-            return _compile(source, "<stdin>"), _main_module(
-                loader=importlib.machinery.BuiltinImporter
-            )
+            return _compile(source, "<stdin>"), _main_module(loader=importlib.machinery.BuiltinImporter)
         if pkgutil.get_importer(self.name) is not None:
             # A directory or a zip file is put on the path and its `__main__` run.
             sys.path.insert(0, self.name)
@@ -92,8 +90,7 @@ class Script(Program):
                 source = file.read()
         except OSError as exc:
             raise ProgramNotFound(
-                f"{sys.executable}: can't open file {path!r}: "
-                f"[Errno {exc.errno}] {exc.strerror}",
+                f"{sys.executable}: can't open file {path!r}: [Errno {exc.errno}] {exc.strerror}",
                 2,
             ) from None
         loader = importlib.machinery.SourceFileLoader("__main__", path)
@@ -126,8 +123,7 @@ def _find_module(name: str, message: str) -> tuple[CodeType, dict[str, Any]]:
         package = spec.name
         spec = _find_spec(
             f"{package}.__main__",
-            f"No module named {package}.__main__; "
-            f"{package!r} is a package and cannot be directly executed",
+            f"No module named {package}.__main__; {package!r} is a package and cannot be directly executed",
         )
     loader: Any = spec.loader
     if loader is None or not hasattr(loader, "get_code"):
@@ -161,13 +157,10 @@ def _find_spec(name: str, message: str) -> importlib.machinery.ModuleSpec:
         if exc.name is None or (name != exc.name and not name.startswith(f"{exc.name}.")):
             raise
         raise _no_module(
-            f"Error while finding module specification for {name!r} "
-            f"({type(exc).__name__}: {exc})"
+            f"Error while finding module specification for {name!r} ({type(exc).__name__}: {exc})"
         ) from None
     except ValueError as exc:
-        raise _no_module(
-            f"Error while finding module specification for {name!r} (ValueError: {exc})"
-        ) from None
+        raise _no_module(f"Error while finding module specification for {name!r} (ValueError: {exc})") from None
     if spec is None:
         raise _no_module(message)
     return spec
@@ -188,9 +181,7 @@ def _main_module(
     """Put a new `__main__` into `sys.modules` and return its globals."""
     module = ModuleType("__main__")
     names = module.__dict__
-    names.update(
-        __loader__=loader, __package__=package, __spec__=spec, __builtins__=builtins
-    )
+    names.update(__loader__=loader, __package__=package, __spec__=spec, __builtins__=builtins)
     if file is not None:
         names.update(__file__=file, __cached__=cached)
     if sys.version_info >= (3, 15):

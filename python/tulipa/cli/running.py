@@ -28,9 +28,7 @@ from .program import Program, ProgramNotFound
 __all__ = ["run"]
 
 # Files whose frames are before the program's, not of it.
-_NOT_THE_PROGRAM = tuple(
-    os.path.join(os.path.dirname(module.__file__), "") for module in (tulipa, asyncio)
-)
+_NOT_THE_PROGRAM = tuple(os.path.join(os.path.dirname(module.__file__), "") for module in (tulipa, asyncio))
 
 
 def run(program: Program) -> int:
@@ -107,9 +105,7 @@ def _report_without_our_frames(exc: BaseException, code: CodeType | None) -> Non
     traceback = _from_program_on(exc.__traceback__, code)
     hook = sys.excepthook
 
-    def excepthook(
-        kind: type[BaseException], value: BaseException, _: TracebackType | None
-    ) -> None:
+    def excepthook(kind: type[BaseException], value: BaseException, _: TracebackType | None) -> None:
         sys.excepthook = hook
         sys.last_traceback = traceback
         hook(kind, value.with_traceback(traceback), traceback)
@@ -117,9 +113,7 @@ def _report_without_our_frames(exc: BaseException, code: CodeType | None) -> Non
     sys.excepthook = excepthook
 
 
-def _from_program_on(
-    traceback: TracebackType | None, code: CodeType | None
-) -> TracebackType | None:
+def _from_program_on(traceback: TracebackType | None, code: CodeType | None) -> TracebackType | None:
     """Return the part of `traceback` that begins with the program's own first frame.
 
     Without one (it could not be compiled, or the interrupt came while the loop ran for

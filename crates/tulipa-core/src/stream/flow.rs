@@ -39,6 +39,11 @@ impl WaterMarks {
         false
     }
 
+    /// Whether the writer has been told to pause.
+    pub(crate) const fn is_paused(&self) -> bool {
+        self.paused
+    }
+
     pub(crate) const fn set(&mut self, high: usize, low: usize) {
         self.high = high;
         self.low = low;
@@ -48,6 +53,10 @@ impl WaterMarks {
 impl<D: Driver, H: Host> Stream<D, H> {
     pub(crate) const fn marks(&self) -> (usize, usize) {
         (self.marks.low, self.marks.high)
+    }
+
+    pub(crate) const fn is_writing_paused(&self) -> bool {
+        self.marks.is_paused()
     }
 
     /// Sets the marks; `true` if the writer must be told to pause. Only what the world refuses counts (rule 2).

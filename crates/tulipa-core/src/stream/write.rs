@@ -17,15 +17,16 @@ pub enum Written {
 }
 
 impl<D: Driver, H: Host> Stream<D, H> {
-    /// Queues `chunk`, and writes at once if the buffer would pass its mark otherwise (rule 2).
-    pub(crate) fn write(&mut self, driver: &mut D, chunk: H::Chunk) -> (Written, Effects) {
+    /// Queues `chunk`, and writes at once if the buffer would pass its mark otherwise, or if there is nothing to join it
+    /// with (rule 2).
+    pub(crate) fn write(&mut self, driver: &mut D, chunk: H::Chunk, joining: bool) -> (Written, Effects) {
         if self.is_lost() {
             return (Written::Dropped, Effects::default());
         }
         self.outgoing.push(chunk);
         let mut effects = Effects::default();
         if !self.blocked {
-            if self.outgoing.size() > self.marks.high {
+            if !joining || self.outgoing.size() > self.marks.high {
                 effects = self.flush(driver);
             } else if !self.dirty && !self.outgoing.is_empty() {
                 self.dirty = true;

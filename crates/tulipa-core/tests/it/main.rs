@@ -5,6 +5,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod bench;
+mod datagrams;
 mod host;
+mod listeners;
+mod simulation;
 mod streams;
+mod turns;
+mod watches;
 mod worlds;

@@ -33,6 +33,13 @@ impl Slot {
         drop(unsafe { Bound::from_owned_ptr_or_opt(py, old) });
     }
 
+    /// Makes an empty field read as `None` from Python, too.
+    pub(crate) fn fill_empty(&self, py: Python<'_>) {
+        if self.0.get().is_null() {
+            self.0.set(py.None().into_ptr());
+        }
+    }
+
     /// Empties the field to `None` and hands out what was there.
     pub(crate) fn take<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         let old = self.0.replace(py.None().into_ptr());

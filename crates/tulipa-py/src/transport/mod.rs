@@ -87,7 +87,8 @@ static TYPES: PyOnceLock<TransportTypes> = PyOnceLock::new();
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     let types = TYPES.get_or_try_init(py, || {
-        let base = py.import("asyncio.transports")?.getattr("BaseTransport")?.cast_into::<PyType>()?;
+        let base = py.import("asyncio.transports")?.getattr("_FlowControlMixin")?.cast_into::<PyType>()?;
+        // asyncio asks for this base before it sends a file over a transport by reading and writing.
         let common = NativeClass::make(
             c"tulipa._native.TransportCore",
             c"What all transports of tulipa's have in common.",
@@ -128,6 +129,7 @@ fn common_methods() -> Vec<pyo3::ffi::PyMethodDef> {
         method!(c"get_protocol", noargs, get_protocol, c"The protocol; None after the connection was lost."),
         method!(c"get_write_buffer_size", noargs, buffer_size, c"Bytes that are still to be written."),
         method!(c"get_write_buffer_limits", noargs, marks, c"The low- and high-water marks, in bytes."),
+        method!(c"_writing_paused", noargs, writing_paused, c"Whether the protocol was told to pause writing."),
         method!(c"_set_marks", vector, set_marks, c"Set the high- and low-water marks, in bytes."),
         method!(c"_make_empty_waiter", noargs, make_empty_waiter, c"A future that ends when all is written."),
         method!(c"_reset_empty_waiter", noargs, reset_empty_waiter, c"Allow writing again."),
@@ -173,6 +175,24 @@ impl TransportFields {
 
     pub(crate) fn is_open(&self) -> bool {
         self.open.get()
+    }
+
+    /// Fills the slots that CPython left empty, for code that looks at them.
+    pub(crate) fn fill_empty(&self, py: Python<'_>) {
+        let slots = [
+            &self.event_loop,
+            &self.protocol,
+            &self.server,
+            &self.file,
+            &self.context,
+            &self.exception,
+            &self.waiter,
+            &self.drained,
+            &self.address,
+        ];
+        for slot in slots {
+            slot.fill_empty(py);
+        }
     }
 
     fn set_protocol(&self, protocol: Bound<'_, PyAny>) -> PyResult<()> {
@@ -459,6 +479,12 @@ fn marks<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = transport.py();
     let marks = fields(transport)?.with(py, |state, token| state.core.marks(token))?;
     Ok(marks.into_pyobject(py)?.into_any())
+}
+
+fn writing_paused<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = transport.py();
+    let paused = fields(transport)?.with(py, |state, token| state.core.is_writing_paused(token))?;
+    Ok(bool_object(py, paused))
 }
 
 fn set_marks<'py>(

@@ -74,6 +74,7 @@ pub(crate) fn prepare<'py>(
     if let Some(server) = parts.server {
         own.server.set(server);
     }
+    own.fill_empty(py);
     transport.setattr(intern!(py, "_extra"), parts.extra)?;
     Ok(transport)
 }

@@ -24,7 +24,7 @@ use tulipa_core::sim::Seed;
 use world::World;
 
 /// How many worlds every test run visits.
-const WORLDS: u64 = 1500;
+const WORLDS: u64 = 4000;
 
 /// Seeds that once found a bug; each line says which.
 const KEPT: &[(u64, &str)] = &[];
