@@ -67,7 +67,8 @@ def pytest_collection_modifyitems(items):
         callspec = getattr(item, "callspec", None)
         backend = callspec.params.get("backend") if callspec else None
         name = backend.name if backend else ""
-        known = differences.find(f"{path.as_posix()}::{item.originalname}", name)
+        parameters = callspec.id.removeprefix(name).removeprefix("-") if callspec else ""
+        known = differences.find(f"{path.as_posix()}::{item.originalname}", parameters, name)
         if known is not None:
             item.add_marker(pytest.mark.xfail(reason=known.reason, run=not known.hangs, strict=True))
 

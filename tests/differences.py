@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 
 @dataclass(frozen=True)
 class Difference:
-    """`test` is `folder/file.py::name` below tests/, `on` a pattern of backend names. What hangs is not run."""
+    """`test` is `folder/file.py::name` below tests/, or `folder/file.py::name/parameters`; `on` a pattern of backend names. What hangs is not run."""
 
     test: str
     on: str
@@ -55,6 +55,37 @@ DIFFERENCES: tuple[Difference, ...] = (
         "asyncio replaces the wake-up descriptor of others",
     ),
     Difference(
+        "sockets/test_sock_connect.py::test_a_unix_connect_to_a_full_backlog_fails_or_waits",
+        "asyncio",
+        "asyncio takes EAGAIN for `in progress` and reports a connection that is not there",
+    ),
+    Difference(
+        "sockets/test_sock_ownership.py::test_two_concurrent_*",
+        "asyncio",
+        "T35: the first of two operations on a socket is forgotten and hangs",
+    ),
+    Difference(
+        "sockets/test_sock_ownership.py::test_recv_does_not_take_away_the_users_reader",
+        "asyncio",
+        "T35: `sock_recv` drops the reader of the program",
+    ),
+    Difference(
+        "sockets/test_sock_ownership.py::test_closing_a_socket_under_a_waiter_wakes_it_or_refuses_the_number",
+        "asyncio",
+        "T35: the waiter hangs",
+    ),
+    Difference(
+        "sockets/test_sock_ownership.py::test_a_transports_socket_is_refused_by_name",
+        "asyncio",
+        "asyncio looks for the transport only when the operation would block",
+    ),
+    Difference(
+        "sockets/test_sock_streams.py::test_sendall_takes_any_buffer/array",
+        "asyncio",
+        "asyncio counts items for bytes and waits for ever",
+        hangs=True,
+    ),
+    Difference(
         "loop/test_own_descriptors.py::*_may_be_closed",
         "asyncio",
         "asyncio takes the lowest free numbers, those of the standard streams included",
@@ -67,9 +98,11 @@ DIFFERENCES: tuple[Difference, ...] = (
 )
 
 
-def find(test: str, backend: str) -> Difference | None:
-    """The entry for a test (`folder/file.py::name`, without parameters) on a backend."""
+def find(test: str, parameters: str, backend: str) -> Difference | None:
+    """The entry for a test (`folder/file.py::name`) with its other parameters on a backend."""
     for entry in DIFFERENCES:
-        if entry.when and fnmatchcase(test, entry.test) and fnmatchcase(backend, entry.on):
+        if not entry.when or not fnmatchcase(backend, entry.on):
+            continue
+        if fnmatchcase(test, entry.test) or fnmatchcase(f"{test}/{parameters}", entry.test):
             return entry
     return None

@@ -90,18 +90,21 @@ def _stand_in_for(original: type[Any]) -> type[Any]:
         def __new__(cls, selector: selectors.BaseSelector | None = None, **kwargs: Any) -> Any:
             if selector is not None and type(selector) not in _DRIVER_OF_SELECTOR:
                 return original(selector)
-            return super().__new__(cls)
+            return super().__new__(cls, driver=_driver_for(selector), **kwargs)
 
-        def __init__(self, selector: selectors.BaseSelector | None = None, *, driver: str | None = None) -> None:
+        def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
             if selector is not None:
                 # The loop owns its selector; ours waits by other means.
-                driver = _DRIVER_OF_SELECTOR[type(selector)]
                 selector.close()
-            super().__init__(driver=driver)
+            super().__init__(driver=_driver_for(selector))
 
     SelectorEventLoop.__module__ = __name__
     SelectorEventLoop.__qualname__ = "SelectorEventLoop"
     return SelectorEventLoop
+
+
+def _driver_for(selector: selectors.BaseSelector | None) -> str | None:
+    return None if selector is None else _DRIVER_OF_SELECTOR[type(selector)]
 
 
 def _put_module(name: str) -> None:

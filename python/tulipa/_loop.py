@@ -94,14 +94,16 @@ class Loop(
                 firstiter=self._asyncgen_firstiter_hook, finalizer=self._asyncgen_finalizer_hook
             )
             events._set_running_loop(self)
-            if self._stop_when_idle:
-                while self._alive():
+            if self._stop_when_idle or type(self)._run_once is not LoopCore._run_once:
+                # A subclass that wraps the turn gets each of them (T9).
+                while self._alive() or not self._stop_when_idle:
                     self._run_once()
                     if self._take_stopping():
                         break
             else:
                 self._run_turns()
         finally:
+            self._take_stopping()
             self._thread_id = None
             events._set_running_loop(None)
             self._set_coroutine_origin_tracking(False)

@@ -36,7 +36,9 @@ _thread_numbers = itertools.count()
 class ProcessMixin(Host):
     """Gives the loop `subprocess_exec` and `subprocess_shell`, through BaseEventLoop."""
 
-    _children: dict[int, _Child]
+    def __init__(self) -> None:
+        super().__init__()
+        self._children: dict[int, _Child] = {}
 
     async def _make_subprocess_transport(
         self,
@@ -86,15 +88,8 @@ class ProcessMixin(Host):
 
         The children themselves live on; their transports warn when they are collected.
         """
-        for child in list(self._watched().values()):
+        for child in list(self._children.values()):
             child.forget()
-
-    def _watched(self) -> dict[int, _Child]:
-        try:
-            return self._children
-        except AttributeError:
-            self._children = {}
-            return self._children
 
 
 class _Child:
@@ -112,7 +107,7 @@ class _Child:
 
         Raises RuntimeError when neither a descriptor nor a thread is to be had.
         """
-        self._loop._watched()[self._popen.pid] = self
+        self._loop._children[self._popen.pid] = self
         try:
             self._pidfd = _native.pidfd_open(self._popen.pid)
             self._loop._add_reader(self._pidfd, self._on_readable)
@@ -126,7 +121,7 @@ class _Child:
 
     def forget(self) -> None:
         """Stop watching, with nothing reported."""
-        self._loop._watched().pop(self._popen.pid, None)
+        self._loop._children.pop(self._popen.pid, None)
         self._close_pidfd()
         self.ended.cancel()
 
@@ -162,7 +157,7 @@ class _Child:
         return _UNKNOWN_STATUS
 
     def _on_end(self, returncode: int) -> None:
-        self._loop._watched().pop(self._popen.pid, None)
+        self._loop._children.pop(self._popen.pid, None)
         if self._loop.get_debug():
             logger.debug("process %s exited with returncode %s", self._popen.pid, returncode)
         if not self.ended.done():

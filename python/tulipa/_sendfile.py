@@ -18,6 +18,7 @@ import errno
 import io
 import os
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from . import _native
@@ -57,7 +58,7 @@ class SendfileMixin(Host):
         try:
             transport.pause_reading()
             await all_written
-            return await _Transfer(self, sock, file, offset, count).run()
+            return await _Transfer(self, sock, file, offset, count).run_alone()
         finally:
             transport._reset_empty_waiter()
             if was_reading:
@@ -84,23 +85,53 @@ class _Transfer:
         self._done: asyncio.Future[None] = loop.create_future()
 
     async def run(self) -> int:
-        """Send until the count is reached or the file ends; return how many bytes went."""
-        try:
-            if not self._step():
-                fd = self._sock.fileno()
-                self._loop._add_writer(fd, self._on_writable, fd)
-                try:
-                    await self._done
-                finally:
-                    # A descriptor that was closed meanwhile is no longer ours to touch.
-                    if self._sock.fileno() == fd:
-                        self._loop._remove_writer(fd)
-        finally:
-            with contextlib.suppress(OSError):  # What is no file has no position.
-                os.lseek(self._file_fd, self._offset, os.SEEK_SET)
+        """Send over a socket of the program's own; return how many bytes went.
+
+        Nothing that others send is put between two parts of the file: the whole transfer
+        has one place in the queue of the socket (R6).
+        """
+        fd = self._sock.fileno()
+        if self._loop._has_waiters(fd, True) or not self._first_step():
+            place = self._loop._enqueue(self._sock, fd, True, self._attempt, self._done)
+            try:
+                await self._until_done(fd, _do_nothing)
+            finally:
+                self._loop._dequeue(place)
         return self._sent
 
-    def _on_writable(self, fd: int) -> None:
+    async def run_alone(self) -> int:
+        """Send over the socket of a transport, which lets nobody else write meanwhile."""
+        fd = self._sock.fileno()
+        if not self._first_step():
+            await self._until_done(fd, self._on_writable)
+        return self._sent
+
+    def _first_step(self) -> bool:
+        try:
+            finished = self._step()
+        except BaseException:
+            self._set_position()
+            raise
+        if finished:
+            self._set_position()
+        return finished
+
+    async def _until_done(self, fd: int, on_writable: Callable[[], object]) -> None:
+        # A callback, even one that does nothing, has room reported once per turn (rule 3).
+        self._loop._add_writer(fd, on_writable)
+        try:
+            await self._done
+        finally:
+            # A descriptor that was closed meanwhile is no longer ours to touch.
+            if self._sock.fileno() == fd:
+                self._loop._remove_writer(fd)
+            self._set_position()
+
+    def _set_position(self) -> None:
+        with contextlib.suppress(OSError):  # What is no file has no position.
+            os.lseek(self._file_fd, self._offset, os.SEEK_SET)
+
+    def _on_writable(self) -> None:
         if self._done.done():
             return
         try:
@@ -108,12 +139,14 @@ class _Transfer:
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
-            self._loop._remove_writer(fd)
             self._done.set_exception(exc)
         else:
             if finished:
-                self._loop._remove_writer(fd)
                 self._done.set_result(None)
+
+    def _attempt(self) -> None:
+        if not self._step():
+            raise BlockingIOError(errno.EAGAIN, "the socket takes no more of the file now")
 
     def _step(self) -> bool:
         """Make one system call; return whether there is nothing left to send."""
@@ -139,6 +172,10 @@ class _Transfer:
         if self._left is not None:
             self._left -= sent
         return sent == 0 or self._left == 0
+
+
+def _do_nothing() -> None:
+    """Stand for a callback: with one added, room to write is reported once per turn."""
 
 
 def _descriptor_of(file: Any) -> int:

@@ -38,8 +38,10 @@ _READ_SIZE = 4096
 class SignalMixin(Host):
     """Adds `add_signal_handler` and `remove_signal_handler` to the loop."""
 
-    _signal_handlers: dict[int, asyncio.Handle]
-    _signal_channel: _Channel | None = None
+    def __init__(self) -> None:
+        super().__init__()
+        self._signal_handlers: dict[int, asyncio.Handle] = {}
+        self._signal_channel: _Channel | None = None
 
     def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
         """Call `callback(*args)` on the loop each time the signal `sig` arrives.
@@ -73,7 +75,7 @@ class SignalMixin(Host):
             self._signal_channel = channel
             self._add_background_reader(channel.read_fd, self._read_signals)
 
-        handlers = self._handlers()
+        handlers = self._signal_handlers
         previous = handlers.get(sig)
         handlers[sig] = asyncio.Handle(callback, args, self, None)
         try:
@@ -103,7 +105,7 @@ class SignalMixin(Host):
         Follows asyncio.unix_events._UnixSelectorEventLoop.remove_signal_handler.
         """
         self._check_signal(sig)
-        handlers = self._handlers()
+        handlers = self._signal_handlers
         if handlers.pop(sig, None) is None:
             return False
         default = signal.default_int_handler if sig == signal.SIGINT else signal.SIG_DFL
@@ -120,7 +122,7 @@ class SignalMixin(Host):
 
     def _close_signals(self) -> None:
         """Remove every handler and close the pipe; called by `Loop.close()` before the core."""
-        handlers = self._handlers()
+        handlers = self._signal_handlers
         channel, self._signal_channel = self._signal_channel, None
         if channel is not None and channel.is_open:
             self._remove_background_reader(channel.read_fd)
@@ -156,13 +158,6 @@ class SignalMixin(Host):
             stacklevel=4,
         )
 
-    def _handlers(self) -> dict[int, asyncio.Handle]:
-        try:
-            return self._signal_handlers
-        except AttributeError:
-            self._signal_handlers = {}
-            return self._signal_handlers
-
     def _check_signal(self, sig: object) -> None:
         if not isinstance(sig, int):
             raise TypeError(f"sig must be an int, not {sig!r}")
@@ -177,7 +172,7 @@ class SignalMixin(Host):
             self._handle_signal(sig)
 
     def _handle_signal(self, sig: int) -> None:
-        handle = self._handlers().get(sig)
+        handle = self._signal_handlers.get(sig)
         if handle is None:
             return  # A signal that somebody else handles, or one removed meanwhile.
         if handle.cancelled():

@@ -33,7 +33,10 @@ _Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 class UnixMixin(Host):
     """Adds Unix-domain stream connections and servers to the loop."""
 
-    _unix_server_sockets: dict[socket.socket, tuple[str | bytes, tuple[int, int]]]
+    def __init__(self) -> None:
+        super().__init__()
+        # Path and identity of the file, by the socket that is bound to it.
+        self._unix_server_sockets: dict[socket.socket, tuple[str | bytes, tuple[int, int]]] = {}
 
     async def create_unix_connection(
         self,
@@ -205,11 +208,11 @@ class UnixMixin(Host):
         if address and not _is_abstract(address):
             identity = _native.path_identity(address)
             if identity is not None:
-                self._bound_unix_sockets()[sock] = (address, identity)
+                self._unix_server_sockets[sock] = (address, identity)
 
     def _unlink_unix_socket(self, sock: socket.socket) -> None:
         """Remove the file of the listening `sock`; called by `_stop_serving` after closing it."""
-        remembered = self._bound_unix_sockets().pop(sock, None)
+        remembered = self._unix_server_sockets.pop(sock, None)
         if remembered is None:
             return
         address, identity = remembered
@@ -217,15 +220,6 @@ class UnixMixin(Host):
             _native.unlink_if_identity(address, identity)
         except OSError as exc:
             logger.error("Unable to clean up listening UNIX socket %r: %r", address, exc)
-
-    def _bound_unix_sockets(
-        self,
-    ) -> dict[socket.socket, tuple[str | bytes, tuple[int, int]]]:
-        try:
-            return self._unix_server_sockets
-        except AttributeError:
-            self._unix_server_sockets = {}
-            return self._unix_server_sockets
 
 
 def _bind(address: str | bytes) -> socket.socket:

@@ -15,6 +15,8 @@ async def test_every_combination_gives_what_the_socket_module_gives(loop, host):
     for port in PORTS:
         for kind in TYPES:
             for family in (0, socket.AF_INET, socket.AF_INET6):
+                if (host, family) == ("localhost", socket.AF_INET6):
+                    continue  # may go out to a name server
                 for flags in (0, socket.AI_PASSIVE, socket.AI_NUMERICHOST):
                     options = {"family": family, "type": kind, "flags": flags}
                     try:

@@ -8,10 +8,7 @@ import pytest
 from tests.support.descriptors import fill, socket_pair
 
 pytestmark = pytest.mark.all_drivers
-
-
-def outcome_of(results):
-    return [type(result).__name__ if isinstance(result, BaseException) else result for result in results]
+PATIENCE = 0.5
 
 
 async def test_two_concurrent_recv_are_queued_or_refused(loop):  # T35
@@ -22,14 +19,14 @@ async def test_two_concurrent_recv_are_queued_or_refused(loop):  # T35
         second = loop.create_task(loop.sock_recv(left, 5), name="second reader")
         await asyncio.sleep(0)
         right.send(b"11111")
-        assert await asyncio.wait_for(first, 2) == b"11111"
+        assert await asyncio.wait_for(first, PATIENCE) == b"11111"
         if second.done():
             with pytest.raises(RuntimeError) as caught:
                 await second
             assert str(left.fileno()) in str(caught.value)
         else:
             right.send(b"22222")
-            assert await asyncio.wait_for(second, 2) == b"22222"
+            assert await asyncio.wait_for(second, PATIENCE) == b"22222"
 
 
 async def test_two_concurrent_sendall_do_not_mix(loop):  # T35 G10
@@ -50,7 +47,7 @@ async def test_two_concurrent_sendall_do_not_mix(loop):  # T35 G10
                 got.extend(data)
 
         draining = loop.create_task(drain_all())
-        done, pending = await asyncio.wait(tasks, timeout=3)
+        done, pending = await asyncio.wait(tasks, timeout=PATIENCE)
         assert not pending, "a writer hangs"
         left.close()
         await draining
@@ -71,7 +68,7 @@ async def test_two_concurrent_accept_are_queued_or_refused(loop):  # T35
             tasks.append(loop.create_task(loop.sock_accept(listener)))
             await asyncio.sleep(0)
         clients = [socket.create_connection(listener.getsockname()) for _ in range(2)]
-        done, pending = await asyncio.wait(tasks, timeout=2)
+        done, pending = await asyncio.wait(tasks, timeout=PATIENCE)
         for sock in clients:
             sock.close()
         for task in done:
@@ -90,7 +87,7 @@ async def test_recv_does_not_take_away_the_users_reader(loop):  # T35
         task = loop.create_task(loop.sock_recv(left, 10))
         await asyncio.sleep(0)
         right.send(b"x")
-        done, pending = await asyncio.wait([task], timeout=2)
+        done, pending = await asyncio.wait([task], timeout=PATIENCE)
         if task.done() and task.exception() is not None:
             assert isinstance(task.exception(), RuntimeError)
             assert str(left.fileno()) in str(task.exception())
@@ -125,8 +122,8 @@ async def test_closing_a_socket_under_a_waiter_wakes_it_or_refuses_the_number(lo
             assert number in (new_left.fileno(), new_right.fileno())
             mine, other = (new_left, new_right) if new_left.fileno() == number else (new_right, new_left)
             await loop.sock_sendall(other, b"for the new owner")
-            assert await asyncio.wait_for(loop.sock_recv(mine, 100), 2) == b"for the new owner"
-            done, pending = await asyncio.wait([task], timeout=2)
+            assert await asyncio.wait_for(loop.sock_recv(mine, 100), PATIENCE) == b"for the new owner"
+            done, pending = await asyncio.wait([task], timeout=PATIENCE)
             task.cancel()
             assert done, "the waiter on a closed socket hangs"
             assert isinstance(task.exception(), OSError)
@@ -138,23 +135,21 @@ async def test_closing_a_socket_under_a_waiter_wakes_it_or_refuses_the_number(lo
         lambda loop, sock: loop.sock_recv(sock, 1),
         lambda loop, sock: loop.sock_recv_into(sock, bytearray(1)),
         lambda loop, sock: loop.sock_sendall(sock, b"x"),
-        lambda loop, sock: loop.sock_accept(sock),
-        lambda loop, sock: loop.sock_connect(sock, "/nowhere"),
     ],
-    ids=["recv", "recv_into", "sendall", "accept", "connect"],
+    ids=["recv", "recv_into", "sendall"],
 )
 async def test_a_transports_socket_is_refused_by_name(loop, operation):  # T19 G12
     with socket_pair() as (left, right):
         transport, _ = await loop.create_connection(asyncio.Protocol, sock=left)
         right.send(b"for the transport")
-        with pytest.raises((RuntimeError, OSError, BlockingIOError)) as caught:
-            await operation(loop, left)
-        if isinstance(caught.value, RuntimeError):
-            assert "transport" in str(caught.value)
+        try:
+            with pytest.raises(RuntimeError, match="transport") as caught:
+                await operation(loop, left)
             assert str(left.fileno()) in str(caught.value)
-        transport.abort()
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        finally:
+            transport.abort()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
 
 
 def test_closing_the_loop_under_a_pending_recv(loop_factory):  # R3

@@ -18,7 +18,7 @@ use tulipa_sys::{OpenError, SystemDriver, Waker};
 use crate::error;
 use crate::ffi::cell::StateCell;
 use crate::ffi::object::Obj;
-use crate::ffi::raw::{Arguments, method};
+use crate::ffi::raw::{Arguments, Parsed, method};
 use crate::handle;
 use crate::host::PyHost;
 
@@ -51,7 +51,8 @@ pub(crate) struct LoopCore {
     /// Where reads end whose bytes are then copied into an object of their own size.
     pub(crate) scratch: StateCell<Box<[u8]>>,
     inbox: Arc<Inbox<Obj>>,
-    waker: Waker,
+    /// Gone when the loop is closed.
+    waker: StateCell<Option<Waker>>,
     #[pyo3(get, name = "driver")]
     driver_name: String,
     closed: AtomicBool,
@@ -87,6 +88,12 @@ impl LoopCore {
 
     pub(crate) fn inbox(&self) -> &Inbox<Obj> {
         &self.inbox
+    }
+
+    /// Hands a call over from any thread.
+    fn push(&self, py: Python<'_>, handle: &Bound<'_, PyAny>) {
+        let entry = Obj::from(handle.clone());
+        self.waker.with(py, |waker| waker.as_ref().map(|waker| self.inbox.push(entry, waker)));
     }
 
     /// # Errors
@@ -157,9 +164,12 @@ impl LoopCore {
     fn drop_all(&self, py: Python<'_>) {
         let remains: Vec<Remains<PyHost>> = self.with(py, |state| {
             state.uses.clear();
-            state.core.clear()
+            let remains = state.core.clear();
+            state.core.driver().close();
+            remains
         });
         drop(remains);
+        self.waker.with(py, Option::take);
     }
 }
 
@@ -184,7 +194,7 @@ impl LoopCore {
             state: StateCell::new(State { core, uses: HashMap::new() }),
             scratch: StateCell::new(vec![0; READ_MAX].into_boxed_slice()),
             inbox,
-            waker,
+            waker: StateCell::new(Some(waker)),
             driver_name: driver.to_owned(),
             closed: AtomicBool::new(false),
             forked: AtomicBool::new(false),
@@ -219,8 +229,8 @@ impl LoopCore {
         self.stopping.swap(false, Ordering::Relaxed)
     }
 
-    fn _write_to_self(&self) {
-        self.inbox.rouse(&self.waker);
+    fn _write_to_self(&self, py: Python<'_>) {
+        self.waker.with(py, |waker| waker.as_ref().map(|waker| self.inbox.rouse(waker)));
     }
 
     /// Drops every handle and transport and refuses all further use.
@@ -321,24 +331,24 @@ impl LoopCore {
 /// The methods that run once per callback, to be installed raw.
 pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
     vec![
-        method!(c"call_soon", vector, call_soon, c"Schedule a call for the next turn; see asyncio.loop.call_soon."),
+        method!(c"call_soon", vector, call_soon, c"call_soon($self, callback, *args, context=None)\n--\n\nSchedule a call for the next turn; see asyncio.loop.call_soon."),
         method!(
             c"call_later",
             vector,
             call_later,
-            c"Schedule a call after a delay in seconds; see asyncio.loop.call_later."
+            c"call_later($self, delay, callback, *args, context=None)\n--\n\nSchedule a call after a delay in seconds; see asyncio.loop.call_later."
         ),
         method!(
             c"call_at",
             vector,
             call_at,
-            c"Schedule a call for a moment of time(), in seconds; see asyncio.loop.call_at."
+            c"call_at($self, when, callback, *args, context=None)\n--\n\nSchedule a call for a moment of time(), in seconds; see asyncio.loop.call_at."
         ),
         method!(
             c"call_soon_threadsafe",
             vector,
             call_soon_threadsafe,
-            c"Schedule a call from any thread; see asyncio.loop.call_soon_threadsafe."
+            c"call_soon_threadsafe($self, callback, *args, context=None)\n--\n\nSchedule a call from any thread; see asyncio.loop.call_soon_threadsafe."
         ),
         method!(
             c"_add_callback_threadsafe",
@@ -353,7 +363,7 @@ pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
             timer_handle_cancelled,
             c"Take note that a timer handle was cancelled."
         ),
-        method!(c"time", noargs, time, c"Seconds on the monotonic clock, as time.monotonic(); see asyncio.loop.time."),
+        method!(c"time", noargs, time, c"time($self)\n--\n\nSeconds on the monotonic clock, as time.monotonic(); see asyncio.loop.time."),
     ]
 }
 
@@ -361,22 +371,9 @@ fn this<'a, 'py>(object: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, LoopC
     Ok(object.cast::<LoopCore>()?)
 }
 
-/// Splits the leading arguments off, or complains as Python would.
-fn leading<'a, 'py, const N: usize>(
-    args: &Arguments<'a, 'py>,
-    function: &str,
-    names: [&str; N],
-) -> PyResult<(&'a [Bound<'py, PyAny>; N], &'a [Bound<'py, PyAny>])> {
-    args.positional.split_first_chunk::<N>().ok_or_else(|| {
-        let missing = names[args.positional.len().min(N - 1)..].join("' and '");
-        PyTypeError::new_err(format!("{function}() missing required positional argument: '{missing}'"))
-    })
-}
-
 fn call_soon<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let event_loop = this(object)?;
-    let ([callback], rest) = leading(&args, "call_soon", ["callback"])?;
-    let context = args.only_keyword("call_soon", "context")?;
+    let Parsed { named: [callback], rest, option: context } = args.parse("call_soon", ["callback"], Some("context"))?;
     let core = event_loop.get();
     core.check_call(event_loop, callback, "call_soon")?;
     let handle = handle::new_handle(event_loop, callback, PyTuple::new(object.py(), rest)?, context)?;
@@ -387,8 +384,8 @@ fn call_soon<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyRes
 
 fn call_soon_threadsafe<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let event_loop = this(object)?;
-    let ([callback], rest) = leading(&args, "call_soon_threadsafe", ["callback"])?;
-    let context = args.only_keyword("call_soon_threadsafe", "context")?;
+    let Parsed { named: [callback], rest, option: context } =
+        args.parse("call_soon_threadsafe", ["callback"], Some("context"))?;
     let core = event_loop.get();
     core.check_open()?;
     if core.is_debug() {
@@ -396,7 +393,7 @@ fn call_soon_threadsafe<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py
         event_loop.call_method1(intern!(object.py(), "_check_callback"), (callback, name))?;
     }
     let handle = handle::new_handle(event_loop, callback, PyTuple::new(object.py(), rest)?, context)?;
-    core.inbox.push(Obj::from(handle.clone()), &core.waker);
+    core.push(object.py(), &handle);
     Ok(handle)
 }
 
@@ -411,14 +408,14 @@ fn add_handle<'py>(object: &Bound<'py, PyAny>, handle: &Bound<'py, PyAny>) -> Py
 fn add_handle_threadsafe<'py>(object: &Bound<'py, PyAny>, handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let core = this(object)?.get();
     core.check_open()?;
-    core.inbox.push(Obj::from(handle.clone()), &core.waker);
+    core.push(object.py(), handle);
     Ok(object.py().None().into_bound(object.py()))
 }
 
 fn call_later<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let event_loop = this(object)?;
-    let ([delay, callback], rest) = leading(&args, "call_later", ["delay", "callback"])?;
-    let context = args.only_keyword("call_later", "context")?;
+    let Parsed { named: [delay, callback], rest, option: context } =
+        args.parse("call_later", ["delay", "callback"], Some("context"))?;
     if delay.is_none() {
         return Err(PyTypeError::new_err("delay must not be None"));
     }
@@ -437,8 +434,8 @@ fn call_later<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyRe
 
 fn call_at<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let event_loop = this(object)?;
-    let ([when, callback], rest) = leading(&args, "call_at", ["when", "callback"])?;
-    let context = args.only_keyword("call_at", "context")?;
+    let Parsed { named: [when, callback], rest, option: context } =
+        args.parse("call_at", ["when", "callback"], Some("context"))?;
     if when.is_none() {
         return Err(PyTypeError::new_err("when cannot be None"));
     }

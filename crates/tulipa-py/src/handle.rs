@@ -14,7 +14,7 @@ use crate::event_loop::LoopCore;
 use crate::ffi::call::{call_tuple, copy_current_context, in_context};
 use crate::ffi::native_type::{Fields, NativeClass, make_plain};
 use crate::ffi::raw::{method, table};
-use crate::ffi::slot::{SlotTable, Slots};
+use crate::ffi::slot::{Slot, SlotTable, Slots};
 
 const HANDLE_SLOTS: [&str; 7] = ["_callback", "_args", "_cancelled", "_loop", "_source_traceback", "_repr", "_context"];
 const CALLBACK: usize = 0;
@@ -189,10 +189,11 @@ pub(crate) fn run(handle: &Bound<'_, PyAny>) -> PyResult<Ran> {
         return Ok(Ran::Foreign);
     }
     let Some(slots) = types.slots.of(handle) else { return Ok(Ran::Foreign) };
-    // A cancelled handle has neither callback nor arguments, as asyncio's `cancel` leaves it.
-    let (Some(callback), Some(args)) = (slots.at(CALLBACK).get(py), slots.at(ARGS).get(py)) else {
+    if is_true(slots.at(CANCELLED), py) {
         return Ok(Ran::Done);
-    };
+    }
+    let callback = slots.at(CALLBACK).get(py).unwrap_or_else(|| py.None().into_bound(py));
+    let Some(args) = slots.at(ARGS).get(py) else { return Ok(Ran::Foreign) };
     let Ok(args) = args.cast_into::<PyTuple>() else { return Ok(Ran::Foreign) };
     let context = slots.at(CONTEXT).get(py);
     Ok(match in_context(py, context.as_ref(), || call_tuple(&callback, &args)) {
@@ -201,12 +202,15 @@ pub(crate) fn run(handle: &Bound<'_, PyAny>) -> PyResult<Ran> {
     })
 }
 
+fn is_true(slot: &Slot, py: Python<'_>) -> bool {
+    slot.get(py).is_some_and(|value| value.is(PyBool::new(py, true)))
+}
+
 fn cancel<'py>(handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = handle.py();
     let types = types(py)?;
     if let Some(slots) = types.slots.of(handle) {
-        let cancelled = slots.at(CANCELLED).get(py);
-        if !cancelled.is_some_and(|cancelled| cancelled.is(PyBool::new(py, true))) {
+        if !is_true(slots.at(CANCELLED), py) {
             slots.at(CANCELLED).set(PyBool::new(py, true).to_owned().into_any());
             let event_loop = slots.at(LOOP).get(py);
             let debug = event_loop

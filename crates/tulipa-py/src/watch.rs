@@ -11,7 +11,7 @@ use tulipa_sys::Source;
 use crate::error::{is_exit, os_error_about, would_block};
 use crate::event_loop::{LoopCore, State, Use, direction};
 use crate::ffi::object::Obj;
-use crate::ffi::raw::{Arguments, method};
+use crate::ffi::raw::{Arguments, Parsed, method};
 use crate::handle;
 use crate::host::PyHost;
 
@@ -20,10 +20,30 @@ const BAD_DESCRIPTOR: i32 = 9;
 
 pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
     vec![
-        method!(c"add_reader", vector, add_reader, c"Call back whenever a descriptor is readable; see asyncio."),
-        method!(c"add_writer", vector, add_writer, c"Call back whenever a descriptor is writable; see asyncio."),
-        method!(c"remove_reader", onearg, remove_reader, c"Stop watching for readability; whether that was watched."),
-        method!(c"remove_writer", onearg, remove_writer, c"Stop watching for writability; whether that was watched."),
+        method!(
+            c"add_reader",
+            vector,
+            add_reader,
+            c"add_reader($self, fd, callback, *args)\n--\n\nCall back whenever a descriptor is readable; see asyncio."
+        ),
+        method!(
+            c"add_writer",
+            vector,
+            add_writer,
+            c"add_writer($self, fd, callback, *args)\n--\n\nCall back whenever a descriptor is writable; see asyncio."
+        ),
+        method!(
+            c"remove_reader",
+            vector,
+            remove_reader,
+            c"remove_reader($self, fd)\n--\n\nStop watching for readability; whether that was watched."
+        ),
+        method!(
+            c"remove_writer",
+            vector,
+            remove_writer,
+            c"remove_writer($self, fd)\n--\n\nStop watching for writability; whether that was watched."
+        ),
         method!(c"_add_reader", vector, add_own_reader, c"add_reader() without asking who owns the descriptor."),
         method!(c"_add_writer", vector, add_own_writer, c"add_writer() without asking who owns the descriptor."),
         method!(c"_remove_reader", onearg, remove_own_reader, c"remove_reader() without asking who owns it."),
@@ -128,10 +148,7 @@ fn set(object: &Bound<'_, PyAny>, args: Arguments<'_, '_>, direction: Direction,
     let py = object.py();
     let event_loop = object.cast::<LoopCore>()?;
     let name = if direction == Direction::Read { "add_reader" } else { "add_writer" };
-    let [descriptor, callback, rest @ ..] = args.positional else {
-        return Err(PyTypeError::new_err(format!("{name}() takes a descriptor and a callback, then its arguments")));
-    };
-    args.only_keyword(name, "").map(drop)?;
+    let Parsed { named: [descriptor, callback], rest, .. } = args.parse(name, ["fd", "callback"], None)?;
     let fd = number(descriptor)?;
     event_loop.get().check_open()?;
     if event_loop.get().is_debug() {
@@ -222,11 +239,13 @@ fn add_own_writer<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> 
     set(object, args, Direction::Write, true).map(|handle| handle.into_bound(object.py()))
 }
 
-fn remove_reader<'py>(object: &Bound<'py, PyAny>, descriptor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+fn remove_reader<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    let [descriptor] = args.exactly("remove_reader", ["fd"])?;
     clear(object, descriptor, Direction::Read, false)
 }
 
-fn remove_writer<'py>(object: &Bound<'py, PyAny>, descriptor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+fn remove_writer<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    let [descriptor] = args.exactly("remove_writer", ["fd"])?;
     clear(object, descriptor, Direction::Write, false)
 }
 

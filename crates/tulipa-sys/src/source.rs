@@ -9,7 +9,7 @@
 //! | socket                      | `MSG_DONTWAIT`                             |                   |             |
 //! | anonymous pipe              | `RWF_NOWAIT`                               | re-open (private) | *guarded*   |
 //! | named FIFO                  | re-open; the kernel refuses `RWF_NOWAIT`   | *guarded*         |             |
-//! | terminal, slave of a pty    | re-open with O_NOCTTY                      | *guarded*         |             |
+//! | terminal, slave of a pty    | re-open with O_NOCTTY                      | re-open /dev/tty if it is that | *guarded* |
 //! | master of a pty             | *guarded*; opening it again makes a new pty; EIO is the end (T36) | | |
 //! | other character device      | `RWF_NOWAIT`; opening one again may mean something else (tun) | *guarded* | |
 //! | file, directory, block device, eventfd and the like | refused with EPERM, as epoll does |      |             |
@@ -26,7 +26,7 @@ use std::sync::OnceLock;
 use rustix::fs::{self, FileType, Mode as Permissions, OFlags, fcntl_getfl, fstat, fstatfs, major, minor};
 use rustix::io::{Errno, IoSliceMut, ReadWriteFlags, preadv2};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::termios::isatty;
+use rustix::termios::{isatty, tcgetsid};
 use tulipa_core::{Code, Token};
 
 use crate::descriptor::{Descriptor, above_stdio, borrow};
@@ -166,7 +166,13 @@ impl Source {
         let (mode, private) = match kind {
             Kind::Socket => return Self::socket(descriptor).map(|source| Self { exclusive: false, ..source }),
             Kind::Pipe if pipes_take_nowait() => (Mode::NoWait, None),
-            Kind::Pipe | Kind::Fifo | Kind::Terminal => match reopen(descriptor.number(), access) {
+            Kind::Terminal => {
+                match reopen(descriptor.number(), access).or_else(|_| reopen_own_terminal(&descriptor, access)) {
+                    Ok(private) => (Mode::Private, Some(private)),
+                    Err(_) => (Mode::Guarded, None),
+                }
+            }
+            Kind::Pipe | Kind::Fifo => match reopen(descriptor.number(), access) {
                 Ok(private) => (Mode::Private, Some(private)),
                 Err(_) => (Mode::Guarded, None),
             },
@@ -267,6 +273,15 @@ fn reopen(number: RawFd, access: OFlags) -> Result<OwnedFd, Errno> {
     let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let path = format!("/proc/self/fd/{number}");
     uninterrupted(|| fs::open(&*path, flags, Permissions::empty())).and_then(above_stdio)
+}
+
+/// The same for a terminal whose file belongs to somebody else, as it does after `su`: every process may open its
+/// controlling terminal, and only that one has a session to tell.
+fn reopen_own_terminal(descriptor: &Descriptor, access: OFlags) -> Result<OwnedFd, Errno> {
+    let fd = borrow(descriptor.number()).map_err(|_| Errno::BADF)?;
+    tcgetsid(fd)?;
+    let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    uninterrupted(|| fs::open("/dev/tty", flags, Permissions::empty())).and_then(above_stdio)
 }
 
 fn kind_of(number: RawFd) -> Result<Kind, Code> {

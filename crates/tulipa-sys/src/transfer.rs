@@ -162,20 +162,38 @@ fn write_group(source: &mut Source, group: &[IoSlice<'_>]) -> Result<usize, Errn
 }
 
 fn write_guarded(source: &Source, group: &[IoSlice<'_>]) -> Result<usize, Errno> {
-    let room = if matches!(source.kind(), Kind::Pipe | Kind::Fifo) { PIPE_BUF } else { TERMINAL_ROOM };
-    if group.iter().map(|slice| slice.len()).sum::<usize>() <= room {
+    if group.len() > 1 && matches!(source.kind(), Kind::Pipe | Kind::Fifo) {
+        // Put together because it is no longer than PIPE_BUF.
         return write_into_room(source, group);
     }
     let mut written = 0;
-    for piece in group.iter().flat_map(|slice| slice.chunks(room)) {
-        match write_into_room(source, &[IoSlice::new(piece)]) {
-            Ok(count) if count == piece.len() => written += count,
-            Ok(count) => return Ok(written + count),
-            Err(_) if written > 0 => break,
-            Err(errno) => return Err(errno),
+    for slice in group {
+        let mut rest: &[u8] = slice;
+        while !rest.is_empty() {
+            let (piece, next) = rest.split_at(fits_into_room(source.kind(), rest));
+            match write_into_room(source, &[IoSlice::new(piece)]) {
+                Ok(count) if count == piece.len() => written += count,
+                Ok(count) => return Ok(written + count),
+                Err(_) if written > 0 => return Ok(written),
+                Err(errno) => return Err(errno),
+            }
+            rest = next;
         }
     }
     Ok(written)
+}
+
+/// How many of `bytes` fit for sure into what poll(2) calls room.
+///
+/// A pipe then has a page. A terminal has 256 bytes or nothing, and counts anew for each character that it may have to
+/// edit; a run of others goes in as one.
+fn fits_into_room(kind: Kind, bytes: &[u8]) -> usize {
+    let edited = |byte: &u8| matches!(byte, b'\n' | b'\r' | b'\t' | b'\x08');
+    match kind {
+        Kind::Pipe | Kind::Fifo => bytes.len().min(PIPE_BUF),
+        Kind::Terminal => bytes.iter().position(edited).unwrap_or(bytes.len()).clamp(1, TERMINAL_ROOM),
+        _ => bytes.len().min(TERMINAL_ROOM),
+    }
 }
 
 /// Writes no more than there is room for if there is any.

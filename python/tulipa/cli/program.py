@@ -69,30 +69,29 @@ class Script(Program):
         if self.name == "-":
             _set_first_path("")
             source = sys.stdin.buffer.read()
-            return _compile(source, "<stdin>"), _main_module(loader=importlib.machinery.BuiltinImporter)
+            return _compile(source, "<stdin>"), _main_module(file="<stdin>", loader=importlib.machinery.BuiltinImporter)
         if pkgutil.get_importer(self.name) is not None:
             # A directory or a zip file is put on the path and its `__main__` run.
-            sys.path.insert(0, self.name)
             if not sys.flags.safe_path:
-                del sys.path[1]
+                del sys.path[0]
+            sys.path.insert(0, os.path.abspath(self.name))
             return _find_module("__main__", f"can't find '__main__' module in {self.name!r}")
 
         path = os.path.abspath(self.name)
         _set_first_path(os.path.dirname(os.path.realpath(path)))
-        if path.endswith(".pyc"):
-            sourceless = importlib.machinery.SourcelessFileLoader("__main__", path)
-            code = sourceless.get_code("__main__")
-            if code is None:
-                raise ProgramNotFound(f"{sys.executable}: no code in {path!r}", 1)
-            return code, _main_module(file=path, loader=sourceless)
         try:
             with io.open_code(path) as file:
                 source = file.read()
         except OSError as exc:
             raise ProgramNotFound(
-                f"{sys.executable}: can't open file {path!r}: [Errno {exc.errno}] {exc.strerror}",
-                2,
+                f"{sys.orig_argv[0]}: can't open file {path!r}: [Errno {exc.errno}] {exc.strerror}", 2
             ) from None
+        if path.endswith(".pyc"):
+            compiled = importlib.machinery.SourcelessFileLoader("__main__", path)
+            code = compiled.get_code("__main__")
+            if code is None:
+                raise _no_module(f"No code object available for {path}")
+            return code, _main_module(file=path, loader=compiled)
         loader = importlib.machinery.SourceFileLoader("__main__", path)
         return _compile(source, path), _main_module(file=path, loader=loader)
 

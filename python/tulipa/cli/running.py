@@ -68,11 +68,6 @@ class _Loop(tulipa.Loop):
         self.was_run = True
         super().run_forever()
 
-    def run_until_complete(self, future: Any) -> Any:
-        """Run until `future` is done."""
-        self.was_run = True
-        return super().run_until_complete(future)
-
 
 class _GivenLoop:
     """Makes that loop when it is first asked for, and runs it at the end."""
@@ -102,7 +97,12 @@ class _GivenLoop:
 
 def _report_without_our_frames(exc: BaseException, code: CodeType | None) -> None:
     """Have the interpreter's report of `exc` begin where python's would."""
-    traceback = _from_program_on(exc.__traceback__, code)
+    earlier = exc.__cause__ or exc.__context__
+    while earlier is not None:
+        earlier.__traceback__ = _from(code, earlier.__traceback__) or earlier.__traceback__
+        earlier = earlier.__cause__ or earlier.__context__
+    # It could not be compiled, or the interrupt came while the loop ran for the program.
+    traceback = _from(code, exc.__traceback__) or _behind_ours(exc.__traceback__)
     hook = sys.excepthook
 
     def excepthook(kind: type[BaseException], value: BaseException, _: TracebackType | None) -> None:
@@ -113,19 +113,14 @@ def _report_without_our_frames(exc: BaseException, code: CodeType | None) -> Non
     sys.excepthook = excepthook
 
 
-def _from_program_on(traceback: TracebackType | None, code: CodeType | None) -> TracebackType | None:
-    """Return the part of `traceback` that begins with the program's own first frame.
-
-    Without one (it could not be compiled, or the interrupt came while the loop ran for
-    it), return what is left behind our own frames.
-    """
-    here = traceback
-    while here is not None:
-        if here.tb_frame.f_code is code:
-            return here
-        here = here.tb_next
-    while traceback is not None:
-        if not traceback.tb_frame.f_code.co_filename.startswith(_NOT_THE_PROGRAM):
-            return traceback
+def _from(code: CodeType | None, traceback: TracebackType | None) -> TracebackType | None:
+    """Return the part of `traceback` that begins with the frame of `code`, None if there is none."""
+    while traceback is not None and traceback.tb_frame.f_code is not code:
         traceback = traceback.tb_next
-    return None
+    return traceback
+
+
+def _behind_ours(traceback: TracebackType | None) -> TracebackType | None:
+    while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_NOT_THE_PROGRAM):
+        traceback = traceback.tb_next
+    return traceback

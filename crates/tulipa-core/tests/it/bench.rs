@@ -30,6 +30,11 @@ impl Bench {
         self.lp.driver()
     }
 
+    /// As far as where the program's code runs: what is written from here on belongs to the turn.
+    pub(crate) fn begin_turn(&mut self) {
+        self.lp.collect(None);
+    }
+
     /// One turn that does not wait.
     pub(crate) fn turn(&mut self) -> Vec<String> {
         self.turn_with(|_, _| ())

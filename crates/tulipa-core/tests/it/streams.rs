@@ -56,6 +56,7 @@ fn rule_1_bytes_leave_in_order_however_they_are_cut() {
 fn rule_1_a_failed_write_ends_the_stream_with_its_code() {
     let (mut bench, token, _) = begun(Faults::none());
     bench.sim().fail_next(Operation::Write, codes::RESET);
+    bench.begin_turn();
     bench.lp.write(token, b"x".to_vec());
     assert!(!bench.lp.is_closing(token));
     bench.lp.flush();
@@ -67,6 +68,7 @@ fn rule_1_a_failed_write_ends_the_stream_with_its_code() {
 #[test]
 fn rule_2_what_one_turn_writes_leaves_in_one_call() {
     let (mut bench, token, peer) = begun(Faults::none());
+    bench.begin_turn();
     bench.lp.write(token, b"header ".to_vec());
     bench.lp.write(token, b"body".to_vec());
     assert_eq!(writes(&mut bench), 0);
@@ -78,9 +80,19 @@ fn rule_2_what_one_turn_writes_leaves_in_one_call() {
 }
 
 #[test]
+fn rule_2_what_is_written_outside_a_turn_leaves_at_once() {
+    let (mut bench, token, _) = begun(Faults::none());
+    bench.lp.write(token, b"one".to_vec());
+    bench.lp.write(token, b"two".to_vec());
+    assert_eq!(writes(&mut bench), 2);
+    assert_eq!(bench.lp.timeout(None), None, "nothing is left to flush");
+}
+
+#[test]
 fn rule_2_a_loop_with_something_to_flush_does_not_wait() {
     let (mut bench, token, _) = begun(Faults::none());
     assert_eq!(bench.lp.timeout(None), None);
+    bench.begin_turn();
     bench.lp.write(token, b"x".to_vec());
     assert_eq!(bench.lp.timeout(None), Some(0.0));
 }
@@ -88,6 +100,7 @@ fn rule_2_a_loop_with_something_to_flush_does_not_wait() {
 #[test]
 fn rule_2_only_what_the_world_refuses_counts_against_the_high_mark() {
     let (mut bench, token, peer) = begun(small_buffers(10));
+    bench.begin_turn();
     assert!(!bench.lp.set_marks(token, 4, 2));
     assert_eq!(bench.lp.write(token, vec![b'a'; 10]), Written::Queued, "the world took all");
     assert_eq!(bench.lp.write(token, vec![b'b'; 4]), Written::Queued, "the mark itself is still dry");
@@ -102,6 +115,7 @@ fn rule_2_only_what_the_world_refuses_counts_against_the_high_mark() {
 #[test]
 fn rule_2_lower_marks_count_only_what_the_world_refuses() {
     let (mut bench, token, _) = begun(small_buffers(10));
+    bench.begin_turn();
     bench.lp.write(token, vec![b'a'; 10]);
     assert!(!bench.lp.set_marks(token, 4, 2), "nothing was refused");
     bench.lp.write(token, vec![b'b'; 3]);
@@ -112,6 +126,7 @@ fn rule_2_lower_marks_count_only_what_the_world_refuses() {
 #[test]
 fn rule_2_asking_for_the_size_writes_first() {
     let (mut bench, token, _) = begun(small_buffers(10));
+    bench.begin_turn();
     bench.lp.write(token, vec![b'a'; 12]);
     assert_eq!(bench.lp.buffer_size(token), 2);
 }
@@ -120,6 +135,7 @@ fn rule_2_asking_for_the_size_writes_first() {
 fn rule_2_eof_close_and_abort_write_first() {
     for (end, rest) in [("eof", "end"), ("close", "end"), ("abort", "end")] {
         let (mut bench, token, peer) = begun(Faults::none());
+        bench.begin_turn();
         bench.lp.write(token, b"last words".to_vec());
         match end {
             "eof" => bench.lp.write_eof(token),
@@ -136,7 +152,9 @@ fn rule_2_eof_close_and_abort_write_first() {
 #[test]
 fn rule_2_clearing_the_loop_writes_first() {
     let (mut bench, token, peer) = begun(Faults::none());
+    bench.begin_turn();
     bench.lp.write(token, b"last words".to_vec());
+    assert_eq!(writes(&mut bench), 0);
     bench.lp.clear();
     assert_eq!(peer_reads(&mut bench, peer), "last words");
     assert_eq!(bench.sim().open(), 0);

@@ -25,10 +25,6 @@ impl Obj {
         unsafe { ManuallyDrop::take(&mut this.0) }.into_bound(py)
     }
 
-    pub(crate) fn bind<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
-        self.0.bind(py)
-    }
-
     pub(crate) fn as_py(&self) -> &Py<PyAny> {
         &self.0
     }

@@ -8,9 +8,10 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
-use pyo3::exceptions::PySystemError;
+use pyo3::exceptions::{PySystemError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 /// The arguments of one call, borrowed from the caller.
 #[derive(Clone, Copy)]
@@ -21,25 +22,88 @@ pub(crate) struct Arguments<'a, 'py> {
     pub(crate) names: Option<&'a Bound<'py, PyAny>>,
 }
 
+/// What [`Arguments::parse`] made of a call.
+pub(crate) struct Parsed<'a, 'py, const N: usize> {
+    /// The named arguments, in order.
+    pub(crate) named: [&'a Bound<'py, PyAny>; N],
+    /// The positional arguments behind them.
+    pub(crate) rest: &'a [Bound<'py, PyAny>],
+    /// The value of the optional keyword.
+    pub(crate) option: Option<&'a Bound<'py, PyAny>>,
+}
+
 impl<'a, 'py> Arguments<'a, 'py> {
-    /// The value of the one keyword that `function` takes.
+    /// The arguments of `function(*names, *rest, option=None)`. The named ones may come by keyword.
     ///
     /// # Errors
-    /// `TypeError` for any other keyword.
-    pub(crate) fn only_keyword(&self, function: &str, only: &str) -> PyResult<Option<&'a Bound<'py, PyAny>>> {
-        let Some(names) = self.names else { return Ok(None) };
-        let mut found = None;
+    /// `TypeError`, in Python's words, if one is missing, given twice or unknown.
+    #[inline]
+    pub(crate) fn parse<const N: usize>(
+        &self,
+        function: &str,
+        names: [&str; N],
+        option: Option<&str>,
+    ) -> PyResult<Parsed<'a, 'py, N>> {
+        if let (Some((named, rest)), None) = (self.positional.split_first_chunk::<N>(), self.names) {
+            return Ok(Parsed { named: named.each_ref(), rest, option: None });
+        }
+        self.parse_keywords(function, names, option)
+    }
+
+    fn parse_keywords<const N: usize>(
+        &self,
+        function: &str,
+        names: [&str; N],
+        option: Option<&str>,
+    ) -> PyResult<Parsed<'a, 'py, N>> {
+        let mut named: [Option<&'a Bound<'py, PyAny>>; N] = [None; N];
+        for (slot, value) in named.iter_mut().zip(self.positional) {
+            *slot = Some(value);
+        }
+        let mut optional = None;
         for (index, value) in self.keyword.iter().enumerate() {
-            let name = names.get_item(index)?;
-            if name.eq(only)? {
-                found = Some(value);
-            } else {
-                return Err(pyo3::exceptions::PyTypeError::new_err(format!(
-                    "{function}() got an unexpected keyword argument '{name}'"
-                )));
+            let Some(given) = self.names else { break };
+            let given = given.get_item(index)?;
+            let given = given.cast::<PyString>()?.to_str()?;
+            if Some(given) == option {
+                optional = Some(value);
+                continue;
+            }
+            let Some(position) = names.iter().position(|name| *name == given) else {
+                let message = format!("{function}() got an unexpected keyword argument '{given}'");
+                return Err(PyTypeError::new_err(message));
+            };
+            if named[position].replace(value).is_some() {
+                return Err(PyTypeError::new_err(format!("{function}() got multiple values for argument '{given}'")));
             }
         }
-        Ok(found)
+        let rest = self.positional.get(N..).unwrap_or_default();
+        let missing = named.iter().position(Option::is_none).map(|index| names[index]);
+        let complete = named.into_iter().flatten().collect::<Vec<_>>().try_into();
+        match (complete, missing) {
+            (Ok(named), None) => Ok(Parsed { named, rest, option: optional }),
+            (_, missing) => Err(PyTypeError::new_err(format!(
+                "{function}() missing required positional argument: '{}'",
+                missing.unwrap_or_default()
+            ))),
+        }
+    }
+
+    /// The arguments of `function(*names)`, and no others.
+    ///
+    /// # Errors
+    /// `TypeError` if there are more, or fewer.
+    pub(crate) fn exactly<const N: usize>(
+        &self,
+        function: &str,
+        names: [&str; N],
+    ) -> PyResult<[&'a Bound<'py, PyAny>; N]> {
+        let parsed = self.parse(function, names, None)?;
+        if parsed.rest.is_empty() {
+            return Ok(parsed.named);
+        }
+        let (takes, given) = (N + 1, N + 1 + parsed.rest.len());
+        Err(PyTypeError::new_err(format!("{function}() takes {takes} positional arguments but {given} were given")))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Datagram sockets: receiving into protocols, and sending.
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -11,7 +11,7 @@ use crate::address;
 use crate::error::{is_exit, os_error};
 use crate::event_loop::LoopCore;
 use crate::ffi::call::in_context;
-use crate::ffi::raw::{Arguments, method};
+use crate::ffi::raw::{Arguments, Parsed, method};
 
 pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
     vec![method!(c"sendto", vector, sendto, c"Send one datagram, to an address or to the connected peer.")]
@@ -73,12 +73,12 @@ pub(super) fn readable(
 fn sendto<'py>(transport: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = transport.py();
     let fields = fields(transport)?;
-    let named = args.only_keyword("sendto", "addr")?;
-    let (data, to) = match args.positional {
-        [data] => (data, named),
-        [data, to] if named.is_none() => (data, Some(to)),
+    let Parsed { named: [data], rest, option } = args.parse("sendto", ["data"], Some("addr"))?;
+    let to = match (rest, option) {
+        ([], to) => to,
+        ([to], None) => Some(to),
         _ => {
-            return Err(pyo3::exceptions::PyTypeError::new_err(
+            return Err(PyTypeError::new_err(
                 "sendto() takes the data and an optional address: sendto(data, addr=None)",
             ));
         }
@@ -94,9 +94,19 @@ fn sendto<'py>(transport: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyRes
     // A connected socket knows its peer; the kernel refuses a second word about it.
     let to = if connected.is_some() { None } else { to };
     let event_loop = fields.event_loop(py)?;
-    let to = match to {
-        Some(to) => Some(address::from_python(&event_loop, transport, to)?),
-        None => None,
+    let to = match to.map(|to| address::from_python(&event_loop, transport, to)).transpose() {
+        Ok(to) => to,
+        // As on asyncio: a name that cannot be resolved concerns one datagram, nonsense ends the transport.
+        Err(error) if error.is_instance_of::<PyOSError>(py) => {
+            if let Some(protocol) = fields.protocol.get(py) {
+                protocol.call_method1(intern!(py, "error_received"), (error,))?;
+            }
+            return none(py);
+        }
+        Err(error) => {
+            super::failed(&event_loop, transport, error, "Fatal write error on datagram transport")?;
+            return none(py);
+        }
     };
     match fields.with(py, |state, token| state.core.send(token, chunk, to))? {
         Sent::Accepted => {}

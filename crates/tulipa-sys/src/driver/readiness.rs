@@ -45,7 +45,12 @@ pub(super) struct ReadinessNap<N> {
 impl<P: Poller> Readiness<P> {
     pub(super) fn open() -> Result<(Self, Waker), Code> {
         let (poller, waker) = P::open()?;
-        Ok((Self { poller, own: VecDeque::new() }, waker))
+        Ok((Self::on(poller), waker))
+    }
+
+    /// A driver on a poller that is open already.
+    pub(super) const fn on(poller: P) -> Self {
+        Self { poller, own: VecDeque::new() }
     }
 
     #[inline]

@@ -6,6 +6,7 @@
 pub(crate) mod epoll;
 pub(crate) mod poll;
 pub(crate) mod select;
+pub(crate) mod shell;
 mod table;
 
 use std::os::fd::{BorrowedFd, OwnedFd};

@@ -9,7 +9,7 @@ use tulipa_core::{Attempt, Driver};
 use tulipa_sys::file::{Identity, pidfd_open, remove_stale_socket, sendfile};
 use tulipa_sys::{Source, probe};
 
-use crate::world::{READ, errno, level, on_every_driver, tcp_pair};
+use crate::world::{READ, alone_on_every_driver, errno, level, tcp_pair};
 
 fn path(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("tulipa-{name}-{}", std::process::id()))
@@ -67,7 +67,7 @@ fn a_file_is_known_by_its_identity() {
 
 #[test]
 fn a_process_that_ends_is_reported() {
-    on_every_driver(|world| {
+    alone_on_every_driver(|world| {
         let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().expect("a child");
         let id = i32::try_from(child.id()).expect("a process");
         let watched = pidfd_open(id).expect("a descriptor");

@@ -11,5 +11,6 @@ mod registrations;
 mod sockets;
 mod streams;
 mod terminals;
+mod traffic;
 mod waits;
 mod world;

@@ -16,7 +16,7 @@ fn pipe() -> (PipeReader, PipeWriter) {
 }
 
 /// A FIFO that is open at both ends, without a name by now.
-fn fifo() -> (OwnedFd, OwnedFd) {
+pub(crate) fn fifo() -> (OwnedFd, OwnedFd) {
     let path = fifo_path();
     let reader = open(&path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).expect("opened");
     let writer = open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).expect("opened");

@@ -169,6 +169,8 @@ fn a_number_that_is_not_open_is_refused() {
 fn a_number_that_was_closed_wakes_who_waits_or_is_silent_but_does_not_keep_the_loop_awake() {
     on_every_driver(|world| {
         let (near, far) = UnixStream::pair().expect("a pair");
+        // So high that no other test gets it once it is free.
+        let near = rustix::io::fcntl_dupfd_cloexec(near, 5000).expect("a high number");
         let mut source = Source::watched(near.as_raw_fd()).expect("a number");
         let watched = world.attach(&mut source, level(READ));
         drop(near);

@@ -13,7 +13,7 @@ use crate::world::{READ, WRITE, on_every_driver, shared_flags};
 const FLAGS: OpenptFlags = OpenptFlags::RDWR.union(OpenptFlags::NOCTTY).union(OpenptFlags::CLOEXEC);
 
 /// Master and slave. A raw one passes bytes as they are; the other edits lines.
-fn terminal(raw: bool) -> (OwnedFd, OwnedFd) {
+pub(crate) fn terminal(raw: bool) -> (OwnedFd, OwnedFd) {
     let master = openpt(FLAGS).expect("a master");
     grantpt(&master).expect("granted");
     unlockpt(&master).expect("unlocked");

@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
 
 use rustix::fs::{OFlags, fcntl_getfl};
 use tulipa_core::{Attempt, Code, Completion, Driver, Interest, Nap, Token, Trigger};
@@ -26,9 +27,23 @@ pub(crate) struct World {
     pub(crate) waker: Waker,
 }
 
-/// Runs `body` on each driver by turns.
-#[expect(clippy::disallowed_macros, reason = "shown if the test fails, and only then")]
+/// A process that begins holds copies of all descriptors for a moment, so that what another test closes stays open.
+static PROCESSES: RwLock<()> = RwLock::new(());
+
+/// Runs `body` on each driver by turns, while no process begins.
 pub(crate) fn on_every_driver(body: impl Fn(&mut World)) {
+    let _quiet = PROCESSES.read().unwrap_or_else(PoisonError::into_inner);
+    by_turns(body);
+}
+
+/// The same for a body that makes processes.
+pub(crate) fn alone_on_every_driver(body: impl Fn(&mut World)) {
+    let _alone = PROCESSES.write().unwrap_or_else(PoisonError::into_inner);
+    by_turns(body);
+}
+
+#[expect(clippy::disallowed_macros, reason = "shown if the test fails, and only then")]
+fn by_turns(body: impl Fn(&mut World)) {
     for name in NAMES {
         println!("on {name}:");
         let (driver, waker) = SystemDriver::open(name).expect("a driver");
@@ -192,7 +207,7 @@ pub(crate) fn epoll_entries(token: Token) -> Vec<u32> {
         .collect()
 }
 
-/// How many descriptors this process has open for the same file as `fd`.
+/// What `fd` is, as the kernel names it.
 pub(crate) fn link(fd: &impl AsRawFd) -> String {
     let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
     std::fs::read_link(path).map(|path| path.to_string_lossy().into_owned()).unwrap_or_default()

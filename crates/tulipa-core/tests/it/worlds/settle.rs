@@ -10,6 +10,10 @@ impl World {
     /// What is neither program nor byte stream.
     pub(crate) fn others_act(&mut self) {
         self.datagram_peers_act();
+        if self.phase == Phase::Wild && self.percent(5.0) {
+            // Outside a turn, as a program does between two runs of its loop.
+            self.act();
+        }
         if self.phase == Phase::Wild && self.percent(3.0) {
             self.call_from_another_thread();
         }
