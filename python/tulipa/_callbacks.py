@@ -127,11 +127,15 @@ class CallbackMixin(UnixMixin, Host):
         Raises ValueError when both a host and a path are given. What goes wrong later,
         the future raises.
         """
-        if path is None:
-            return self.create_task(self.create_connection(protocol_factory, host, port, **kwargs))
-        if host is not None or port is not None:
-            raise ValueError("give either host and port or path, not both")
-        return self.create_task(self.create_unix_connection(protocol_factory, path, **kwargs))
+        if path is not None:
+            if host is not None or port is not None:
+                raise ValueError("give either host and port or path, not both")
+            return self.create_task(self.create_unix_connection(protocol_factory, path, **kwargs))
+        untyped: Any = self  # The overloads of `create_connection` know no pass-through.
+        task: asyncio.Task[tuple[asyncio.Transport, _ProtocolT]] = self.create_task(
+            untyped.create_connection(protocol_factory, host, port, **kwargs)
+        )
+        return task
 
 
 def _bind_all(
@@ -169,12 +173,13 @@ def _literal(host: str | None, port: int) -> list[_AddressInfo]:
     """Return the addresses of `host`, or raise ValueError when it is a name."""
     flags = socket.AI_PASSIVE | socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
     try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+        found: list[Any] = [*socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)]
     except socket.gaierror:
         raise ValueError(
             f"start_server() does not wait for {host!r} to be looked up; "
             f"give a literal address, or await create_server()"
         ) from None
+    return found
 
 
 def _bind(info: _AddressInfo, reuse_address: bool, reuse_port: bool) -> socket.socket | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 
-from ._compat import POLICIES_DEPRECATED, POLICIES_EXIST
+from ._compat import POLICIES_EXIST
 from ._policy import EventLoopPolicy
 
 __all__ = ["event_loop_policy"]
@@ -21,11 +21,10 @@ def event_loop_policy() -> type[EventLoopPolicy]:
             "tulipa.EventLoopPolicy went with Python's event loop policies in 3.16; "
             "use tulipa.run() or asyncio.Runner(loop_factory=tulipa.new_event_loop)"
         )
-    if POLICIES_DEPRECATED:
-        warnings.warn(
-            "'tulipa.EventLoopPolicy' is deprecated, as policies are since Python 3.14; "
-            "use tulipa.run() or asyncio.Runner(loop_factory=tulipa.new_event_loop)",
-            DeprecationWarning,
-            stacklevel=3,
-        )
+    warnings.warn(
+        "'tulipa.EventLoopPolicy' is deprecated: Python is giving up event loop policies; "
+        "use tulipa.run() or asyncio.Runner(loop_factory=tulipa.new_event_loop)",
+        DeprecationWarning,
+        stacklevel=3,
+    )
     return EventLoopPolicy

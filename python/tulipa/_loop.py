@@ -15,7 +15,7 @@ import threading
 import weakref
 from asyncio import base_events, events
 from asyncio.log import logger
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
@@ -144,6 +144,17 @@ class Loop(
             self._background -= 1
         return removed
 
+    if not TYPE_CHECKING:
+
+        @property
+        def _ready(self) -> _Ready:
+            return _Ready(self)
+
+        @_ready.setter
+        def _ready(self, queue: object) -> None:
+            # BaseEventLoop makes a queue that nothing here uses.
+            pass
+
     # -- ending -----------------------------------------------------------------------
 
     def close(self) -> None:
@@ -254,6 +265,29 @@ class Loop(
                 del handle._source_traceback[-1]
             self._add_callback_threadsafe(handle)
             return handle
+
+
+class _Ready(Sequence[asyncio.Handle]):
+    """The ready queue as it is now, for code that knows asyncio from inside (T9)."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._loop._ready_handles()[index]
+
+    def __len__(self) -> int:
+        return len(self._loop._ready_handles())
+
+    def __repr__(self) -> str:
+        return f"<ready queue {self._loop._ready_handles()!r}>"
+
+    def append(self, handle: asyncio.Handle) -> None:
+        """Schedule a handle."""
+        self._loop._add_callback(handle)
+
+    def clear(self) -> None:
+        """Do nothing: only `close()` drops what is scheduled, and by itself."""
 
 
 # Loops that a fork copies. The child's copies are dead, and say so (R10, T24).

@@ -225,7 +225,7 @@ class _SubprocessTransport(BaseSubprocessTransport):
         **kwargs: Any,
     ) -> None:
         # 3.11 and older AIX use a socket pair for stdin; ours is a pipe (rule 2).
-        self.popen = self._proc = subprocess.Popen(
+        popen: subprocess.Popen[bytes] = subprocess.Popen(
             args,
             shell=shell,
             stdin=stdin,
@@ -235,14 +235,17 @@ class _SubprocessTransport(BaseSubprocessTransport):
             bufsize=bufsize,
             **kwargs,
         )
+        self.popen = self._proc = popen
 
     async def _connect_pipes(self, waiter: asyncio.Future[Any] | None) -> None:
         await super()._connect_pipes(waiter)
-        connected = self._pending_calls is None
+        pending: Any = self._pending_calls
+        connected = pending is None
         if self._closed or not connected:
             # Closed while the pipes were being connected, or one of them failed.
             raw = {0: self.popen.stdin, 1: self.popen.stdout, 2: self.popen.stderr}
-            for number, protocol in self._pipes.items():
+            pipes: dict[int, Any] = self._pipes
+            for number, protocol in pipes.items():
                 if protocol is not None and protocol.pipe is not None:
                     protocol.pipe.close()
                 else:
@@ -257,7 +260,8 @@ class _SubprocessTransport(BaseSubprocessTransport):
         """Close the pipes and kill the child if it still runs; safe on a closed loop."""
         if self._closed:
             return
-        if self._loop is not None and self._loop.is_closed():
+        loop: Any = self._loop
+        if loop is not None and loop.is_closed():
             # The pipe transports went with the loop (gh-114177); only the child is left.
             self._pipes = {}
         super().close()

@@ -80,7 +80,7 @@ class _Transfer:
         self._sock = sock
         self._file_fd = _descriptor_of(file)
         self._offset = offset
-        self._left = count
+        self._left: int | None = count
         self._sent = 0
         self._done: asyncio.Future[None] = loop.create_future()
 
@@ -91,7 +91,7 @@ class _Transfer:
         has one place in the queue of the socket (R6).
         """
         fd = self._sock.fileno()
-        if self._loop._has_waiters(fd, True) or not self._first_step():
+        if self._loop._has_waiters(self._sock, fd, True) or not self._first_step():
             place = self._loop._enqueue(self._sock, fd, True, self._attempt, self._done)
             try:
                 await self._until_done(fd, _do_nothing)

@@ -24,12 +24,14 @@ import sys
 import warnings
 import weakref
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVarTuple
 
 from ._compat import is_coroutine_function
 from ._host import Host
 
 __all__ = ["SignalMixin"]
+
+_Ts = TypeVarTuple("_Ts")
 
 _LOWEST_DESCRIPTOR = 3
 _READ_SIZE = 4096
@@ -43,7 +45,7 @@ class SignalMixin(Host):
         self._signal_handlers: dict[int, asyncio.Handle] = {}
         self._signal_channel: _Channel | None = None
 
-    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
+    def add_signal_handler(self, sig: int, callback: Callable[[*_Ts], object], *args: *_Ts) -> None:
         """Call `callback(*args)` on the loop each time the signal `sig` arrives.
 
         A second handler for the same signal replaces the first. Signals that arrive

@@ -90,6 +90,11 @@ class SocketMixin(Host):
                 address, family=sock.family, type=sock.type, proto=sock.proto, loop=self
             )
             address = found[0][4]
+        if sock.family == socket.AF_UNIX:
+            # Done or refused at once. EAGAIN means that the listener's queue is full, and nothing is
+            # under way that one could wait for.
+            sock.connect(address)
+            return
         under_way = False
 
         def connect() -> None:
@@ -122,7 +127,7 @@ class SocketMixin(Host):
         fd = sock.fileno()
         if fd >= 0:
             self._ensure_fd_no_transport(fd)
-        if fd < 0 or not self._has_waiters(fd, write):
+        if fd < 0 or not self._has_waiters(sock, fd, write):
             try:
                 return attempt()
             except (BlockingIOError, InterruptedError):

@@ -112,7 +112,7 @@ class UnixMixin(Host):
         *,
         sock: socket.socket | None = None,
         backlog: int = 100,
-        ssl: ssl_module.SSLContext | None = None,
+        ssl: ssl_module.SSLContext | bool | None = None,
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
         start_serving: bool = True,

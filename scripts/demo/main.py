@@ -4,7 +4,7 @@ Three jobs, each on asyncio, uvloop and tulipa, side by side: an HTTP server of 
 file that comes in through standard input, and 70 MB to a slow reader with a ticker beside it.
 
 Each measurement runs in fresh processes with a time limit. The loops take turns within a round, so that what disturbs
-the machine disturbs all three; the numbers are medians over the rounds. Ends with status 1 if anything failed on tulipa.
+the machine disturbs all three; the numbers are medians over the rounds. Ends with status 1 if tulipa failed a job.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def jobs(file) -> tuple[Job, ...]:
                 Column("latest tick", "late_max", milliseconds, worst=True),
                 Column("CPU", "cpu", milliseconds, compared=True),
             ),
-            "The sender stops at pause_writing(), and the SHA-256 of what arrived is that of what was sent. Everything but\n"
-            "CPU, which is the sender's, is the worst of all rounds. A tick that is 10 ms late is a tick lost.",
+            "The sender stops at pause_writing(), and the SHA-256 of what arrived is that of what was sent. CPU is the\n"
+            "sender's; everything else is the worst of all rounds. A tick that is 10 ms late is a tick lost.",
         ),
     )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """Runs the programs of the demo: fresh processes, pinned to processors, each with a time limit.
 
-Lives here: how one measurement of each job is made. Not here: the programs that are measured (`programs/`) and how it is
+Lives here: how one measurement of each job is made. Not here: the programs that are measured (`programs/`) and what is
 shown (`show.py`). Rule: a measurement is true or it raises `Failed`; nothing is guessed.
 """
 
@@ -40,7 +40,7 @@ class Child:
     """A process of its own, killed with all that it started if it outlives the `with` block."""
 
     def __init__(self, processor: int, *command: object, stdin: int | None = subprocess.DEVNULL) -> None:
-        self.errors = tempfile.TemporaryFile()  # noqa: SIM115
+        self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             [str(part) for part in command],
             stdin=stdin,

@@ -16,10 +16,32 @@ pytestmark = pytest.mark.all_drivers
 
 async def unix_pair(loop, factory=DatagramRecorder):
     """A transport on one end of a pair of Unix datagram sockets, and the other end: it can be filled."""
-    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    right.setblocking(False)
+    left, right = (socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2))
+    for sock in (left, right):
+        sock.bind("")  # the kernel invents a name
+        sock.setblocking(False)
+    left.connect(right.getsockname())
+    right.connect(left.getsockname())
     transport, protocol = await loop.create_datagram_endpoint(factory, sock=left)
     return transport, protocol, right
+
+
+def send_until(transport, data, condition):
+    """Send one datagram again and again until a condition holds; how many it took."""
+    for count in range(1, 20_000):
+        transport.sendto(data)
+        if condition():
+            return count
+    raise AssertionError("it never came to that")
+
+
+@pytest.fixture(autouse=True)
+def close_what_is_open(loop):
+    """A failing test leaves no transport to the next one."""
+    yield
+    for transport in list(loop._transports.values()):
+        transport.abort()
+    loop.run_until_complete(asyncio.sleep(0))
 
 
 async def gone(transport):
@@ -73,8 +95,9 @@ async def test_what_the_kernel_refuses_is_buffered_and_sent_in_order(loop):
             got.append(await loop.sock_recv(right, 100))
         assert got == sent
         await asyncio.sleep(0)
-        assert transport.get_write_buffer_size() == 0
+        left = transport.get_write_buffer_size()
         await gone(transport)
+        assert left == 0
 
 
 async def test_close_waits_for_the_buffer(loop):
@@ -108,11 +131,7 @@ async def test_writing_is_paused_and_resumed_at_the_marks(loop):  # T15 G17
     with right:
         transport.set_write_buffer_limits(high=5000, low=1000)
         assert transport.get_write_buffer_limits() == (1000, 5000)
-        sent = 0
-        while "pause_writing" not in protocol.events:
-            transport.sendto(bytes(100))
-            sent += 1
-            assert sent < 100_000
+        sent = send_until(transport, bytes(100), lambda: "pause_writing" in protocol.events)
         assert transport.get_write_buffer_size() > 5000
         while sent:
             await loop.sock_recv(right, 200)
@@ -130,11 +149,11 @@ async def test_a_limit_of_zero_pauses_with_the_first_buffered_datagram(loop):  #
     with right:
         transport.set_write_buffer_limits(0)
         assert transport.get_write_buffer_limits() == (0, 0)
-        while transport.get_write_buffer_size() == 0:
-            transport.sendto(b"x")
+        send_until(transport, b"x", transport.get_write_buffer_size)
         assert protocol.events[-1] == "pause_writing"
-        while protocol.events[-1] != "resume_writing":
-            await loop.sock_recv(right, 10)
+        async with asyncio.timeout(0.5):
+            while protocol.events[-1] != "resume_writing":
+                await loop.sock_recv(right, 10)
         assert transport.get_write_buffer_size() == 0
         await gone(transport)
 
@@ -151,8 +170,7 @@ async def test_wrong_limits_are_refused(loop):
 async def test_datagrams_of_any_buffer_type_survive_being_buffered(loop):  # T14
     transport, protocol, right = await unix_pair(loop)
     with right:
-        while transport.get_write_buffer_size() == 0:
-            transport.sendto(b"filler")
+        send_until(transport, b"filler", transport.get_write_buffer_size)
         data = bytearray(b"mutable")
         transport.sendto(data)
         data[:] = b"changed"
@@ -221,8 +239,7 @@ async def test_pause_writing_may_write_and_ask_for_the_size(loop):  # R2
     transport, protocol, right = await unix_pair(loop, Curious)
     with right:
         transport.set_write_buffer_limits(high=100)
-        while "pause_writing" not in protocol.events:
-            transport.sendto(bytes(50))
+        send_until(transport, bytes(50), lambda: "pause_writing" in protocol.events)
         assert protocol.size > 100
         await gone(transport)
 

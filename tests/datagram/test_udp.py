@@ -75,7 +75,7 @@ async def test_boundaries_and_order_are_kept(loop):
     receiver, protocol, address = await receiver_on(loop)
     receiver.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     sender, _ = await loop.create_datagram_endpoint(DatagramRecorder, remote_addr=address)
-    sent = [b"%d" % number * (number % 50) for number in range(100)]
+    sent = [b"%d" % number * (1 + number % 50) for number in range(100)]
     for data in sent:
         sender.sendto(data)
     await protocol.until_count(100)
@@ -83,14 +83,14 @@ async def test_boundaries_and_order_are_kept(loop):
     await closed(receiver, sender)
 
 
-async def test_empty_datagrams_arrive(loop):
+async def test_empty_datagrams_are_sent(loop):
     receiver, protocol, address = await receiver_on(loop)
     sender, _ = await loop.create_datagram_endpoint(DatagramRecorder, remote_addr=address)
     sender.sendto(b"")
     sender.sendto(b"after")
-    await protocol.until(lambda: (b"after", sender.get_extra_info("sockname")) in protocol.received)
-    assert [data for data, _ in protocol.received][-1] == b"after"
+    await protocol.until(lambda: b"after" in [data for data, _ in protocol.received])
     await closed(receiver, sender)
+    assert [data for data, _ in protocol.received] == [b"", b"after"]
 
 
 async def test_the_largest_datagram_arrives_whole(loop):
@@ -250,7 +250,7 @@ async def test_wrong_arguments_are_refused(loop, options):
 
 async def test_a_stream_socket_is_refused(loop):
     with socket.socket() as sock:
-        with pytest.raises(ValueError, match="[Dd]atagram"):
+        with pytest.raises(ValueError, match="expected"):
             await loop.create_datagram_endpoint(DatagramRecorder, sock=sock)
 
 

@@ -50,6 +50,7 @@ def test_the_parents_traffic_survives_a_child_that_cleans_up(backend):
         import gc, os, socket
         async def main():
             left, right = socket.socketpair()
+            right.setblocking(False)
             reader, writer = await asyncio.open_connection(sock=left)
             right.send(b"before")
             assert await reader.readexactly(6) == b"before"
@@ -67,7 +68,7 @@ def test_the_parents_traffic_survives_a_child_that_cleans_up(backend):
                 assert await asyncio.wait_for(reader.readexactly(5), 2) == b"after"
                 writer.write(b"answer")
                 await writer.drain()
-                assert right.recv(6) == b"answer"
+                assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(right, 6), 2) == b"answer"
             writer.close()
             await writer.wait_closed()
             right.close()

@@ -564,7 +564,10 @@ impl<D: Driver, H: Host> Loop<D, H> {
     pub fn set_callback(&mut self, token: Token, direction: Direction, callback: Option<H::Callback>) -> Registered<H> {
         let Some(Slot::Watch(watch)) = self.slots.get_mut(token) else { return Ok(None) };
         let before = std::mem::replace(&mut watch.side_mut(direction).callback, callback);
-        match Self::reattach(&mut self.driver, token, watch) {
+        // A callback that replaces another may do so because the descriptor was closed and its number is in use again
+        // (R6). Nothing tells the two apart but the driver.
+        let anew = before.is_some() && watch.side(direction).callback.is_some();
+        match Self::reattach(&mut self.driver, token, watch, anew) {
             Ok(()) => Ok(before),
             Err(code) => {
                 let refused = std::mem::replace(&mut watch.side_mut(direction).callback, before);
@@ -588,7 +591,7 @@ impl<D: Driver, H: Host> Loop<D, H> {
     pub fn wait(&mut self, token: Token, direction: Direction, waiter: H::Waiter) -> Result<(), (Code, H::Waiter)> {
         let Some(Slot::Watch(watch)) = self.slots.get_mut(token) else { return Ok(()) };
         watch.side_mut(direction).waiters.push_back(waiter);
-        match Self::reattach(&mut self.driver, token, watch) {
+        match Self::reattach(&mut self.driver, token, watch, false) {
             Ok(()) => {
                 self.driver.rearm(&mut watch.source, direction);
                 Ok(())
@@ -629,7 +632,7 @@ impl<D: Driver, H: Host> Loop<D, H> {
         }
         // Waiters beside a callback are level-triggered, and the last one's leaving must end the reports. Where that
         // fails the reports are vain, and ignored.
-        let _ = Self::reattach(&mut self.driver, token, watch);
+        let _ = Self::reattach(&mut self.driver, token, watch, false);
         waiter
     }
 
@@ -907,9 +910,9 @@ impl<D: Driver, H: Host> Loop<D, H> {
         }
     }
 
-    fn reattach(driver: &mut D, token: Token, watch: &mut Watch<D, H>) -> Result<(), Code> {
+    fn reattach(driver: &mut D, token: Token, watch: &mut Watch<D, H>, anew: bool) -> Result<(), Code> {
         let wanted = watch.interest();
-        if wanted == watch.attached {
+        if wanted == watch.attached && !anew {
             return Ok(());
         }
         match (watch.attached, wanted) {

@@ -25,23 +25,22 @@ use crate::host::PyHost;
 /// asyncio's limit for one read, in bytes.
 const READ_MAX: usize = 256 * 1024;
 
-/// Who uses a descriptor number (R6).
-pub(crate) enum Use {
-    /// A transport or listener, which owns it.
-    Owned(Token),
-    /// The program's own descriptor, watched for it.
-    Watched {
-        token: Token,
-        /// A weak reference to the socket object that the operations came with, to tell it from a later one with the
-        /// same number.
-        socket: Option<Obj>,
-    },
+/// A descriptor of the program's own that is watched for it.
+pub(crate) struct Watched {
+    pub(crate) token: Token,
+    /// A weak reference to the socket object that the operations came with, to tell it from a later one with the same
+    /// number.
+    pub(crate) socket: Option<Obj>,
 }
 
 /// What is touched in short sections only.
 pub(crate) struct State {
     pub(crate) core: Loop<SystemDriver, PyHost>,
-    pub(crate) uses: HashMap<i32, Use>,
+    /// Transports and listeners by the number of the descriptor that they own (R6).
+    pub(crate) owners: HashMap<i32, Token>,
+    /// What is watched for the program, by number. A number may be in both, while the program waits for a transport's
+    /// descriptor with the transport's consent, as `sendfile` does.
+    pub(crate) watches: HashMap<i32, Watched>,
 }
 
 /// See the top of this file.
@@ -162,11 +161,12 @@ impl LoopCore {
     }
 
     fn drop_all(&self, py: Python<'_>) {
-        let remains: Vec<Remains<PyHost>> = self.with(py, |state| {
-            state.uses.clear();
+        let remains: (Vec<Remains<PyHost>>, _) = self.with(py, |state| {
+            state.owners.clear();
+            let watches = std::mem::take(&mut state.watches);
             let remains = state.core.clear();
             state.core.driver().close();
-            remains
+            (remains, watches)
         });
         drop(remains);
         self.waker.with(py, Option::take);
@@ -191,7 +191,7 @@ impl LoopCore {
         let inbox = Arc::new(Inbox::default());
         let core = Loop::new(system, Arc::clone(&inbox));
         Ok(Self {
-            state: StateCell::new(State { core, uses: HashMap::new() }),
+            state: StateCell::new(State { core, owners: HashMap::new(), watches: HashMap::new() }),
             scratch: StateCell::new(vec![0; READ_MAX].into_boxed_slice()),
             inbox,
             waker: StateCell::new(Some(waker)),
@@ -253,18 +253,12 @@ impl LoopCore {
     }
 
     /// The handles in the ready queue, in order: a copy, to look at.
-    #[getter]
-    fn _ready<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+    fn _ready_handles<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let handles: Vec<Obj> = self.with(py, |state| state.core.ready_calls().cloned().collect());
         PyList::new(py, handles.into_iter().map(|handle| handle.into_bound(py)))
     }
 
-    /// `asyncio.BaseEventLoop` makes and clears a queue of its own; nobody looks at it.
-    #[setter(_ready)]
-    #[expect(clippy::unused_self, reason = "a property's setter")]
-    fn set_ready(&self, _ready: &Bound<'_, PyAny>) {}
-
-    /// See `_ready`.
+    /// `asyncio.BaseEventLoop` makes and clears a heap of its own; nobody looks at it.
     #[setter(_scheduled)]
     #[expect(clippy::unused_self, reason = "a property's setter")]
     fn set_scheduled(&self, _scheduled: &Bound<'_, PyAny>) {}
@@ -280,12 +274,10 @@ impl LoopCore {
     #[getter]
     fn _transports<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let open: Vec<(i32, Obj)> = self.with(py, |state| {
-            let State { core, uses } = state;
-            uses.iter()
-                .filter_map(|(fd, used)| match used {
-                    Use::Owned(token) => core.transport(*token).map(|owner| (*fd, owner.object().clone())),
-                    Use::Watched { .. } => None,
-                })
+            let State { core, owners, .. } = state;
+            owners
+                .iter()
+                .filter_map(|(fd, token)| core.transport(*token).map(|owner| (*fd, owner.object().clone())))
                 .collect()
         });
         let transports = PyDict::new(py);
@@ -422,13 +414,18 @@ fn call_later<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyRe
     let core = event_loop.get();
     core.check_call(event_loop, callback, "call_later")?;
     let py = object.py();
-    let delay = seconds(delay, "delay")?;
     let now = match core.foreign_now(event_loop)? {
         Some(now) => now,
         None => core.with(py, |state| state.core.now()),
     };
-    let deadline = now.after(delay);
-    let when = PyFloat::new(py, deadline.as_secs()).into_any();
+    let now = PyFloat::new(py, now.as_secs());
+    // Python's own addition: what cannot be added to a float is refused as asyncio refuses it.
+    let when = if delay.is_instance_of::<PyFloat>() {
+        PyFloat::new(py, now.value() + seconds(delay, "delay")?).into_any()
+    } else {
+        now.add(delay)?
+    };
+    let deadline = Instant::from_secs(seconds(&when, "delay")?);
     core.new_timer(event_loop, deadline, when, callback, rest, context)
 }
 

@@ -12,7 +12,7 @@ use tulipa_sys::{Address, Descriptor, Source, socket};
 
 use crate::address;
 use crate::error::{is_exit, os_error};
-use crate::event_loop::{LoopCore, Use};
+use crate::event_loop::LoopCore;
 use crate::ffi::call::{copy_context, copy_current_context, in_context};
 use crate::ffi::object::Obj;
 use crate::ffi::raw::{Arguments, method};
@@ -89,7 +89,7 @@ fn listen<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult
     let owner = Owner::Listener(Obj::from(listener.clone().into_any()));
     let token = event_loop.get().with(py, |state| {
         let token = state.core.listen(source, owner)?;
-        state.uses.insert(fd, Use::Owned(token));
+        state.owners.insert(fd, token);
         Ok(token)
     });
     let token = token.map_err(|code| os_error(py, code))?;
@@ -101,10 +101,10 @@ fn stop_listening<'py>(object: &Bound<'py, PyAny>, listening: &Bound<'py, PyAny>
     let py = object.py();
     let event_loop = object.cast::<LoopCore>()?;
     let fd: i32 = listening.call_method0(intern!(py, "fileno"))?.extract()?;
-    let remains = event_loop.get().with(py, |state| match state.uses.get(&fd) {
-        Some(Use::Owned(token)) if state.core.is_listener(*token) => {
+    let remains = event_loop.get().with(py, |state| match state.owners.get(&fd) {
+        Some(token) if state.core.is_listener(*token) => {
             let remains = state.core.release(*token);
-            state.uses.remove(&fd);
+            state.owners.remove(&fd);
             remains
         }
         _ => None,

@@ -9,7 +9,7 @@ use tulipa_core::{Direction, Remains, Token};
 use tulipa_sys::Source;
 
 use crate::error::{is_exit, os_error_about, would_block};
-use crate::event_loop::{LoopCore, State, Use, direction};
+use crate::event_loop::{LoopCore, State, Watched, direction};
 use crate::ffi::object::Obj;
 use crate::ffi::raw::{Arguments, Parsed, method};
 use crate::handle;
@@ -49,7 +49,7 @@ pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
         method!(c"_remove_reader", onearg, remove_own_reader, c"remove_reader() without asking who owns it."),
         method!(c"_remove_writer", onearg, remove_own_writer, c"remove_writer() without asking who owns it."),
         method!(c"_ensure_fd_no_transport", onearg, ensure_no_transport, c"Raise if a transport owns the descriptor."),
-        method!(c"_has_waiters", vector, has_waiters, c"Whether operations wait already: (fd, write)."),
+        method!(c"_has_waiters", vector, has_waiters, c"Whether operations wait already: (socket, fd, write)."),
         method!(
             c"_enqueue",
             vector,
@@ -104,8 +104,8 @@ fn number(descriptor: &Bound<'_, PyAny>) -> PyResult<i32> {
 
 fn check_no_transport(event_loop: &Bound<'_, LoopCore>, fd: i32) -> PyResult<()> {
     let py = event_loop.py();
-    let owner = event_loop.get().with(py, |state| match state.uses.get(&fd) {
-        Some(Use::Owned(token)) if !state.core.is_closing(*token) => {
+    let owner = event_loop.get().with(py, |state| match state.owners.get(&fd) {
+        Some(token) if !state.core.is_closing(*token) => {
             state.core.transport(*token).map(|owner| owner.object().clone())
         }
         _ => None,
@@ -121,16 +121,15 @@ fn ensure_no_transport<'py>(object: &Bound<'py, PyAny>, descriptor: &Bound<'py, 
 }
 
 /// What was taken out of the state, to be dropped outside it.
-type Removed = (Option<Remains<PyHost>>, Option<Use>);
+type Removed = (Option<Remains<PyHost>>, Option<Watched>);
 
 /// The watch of a descriptor, made if there is none.
 fn watched(state: &mut State, fd: i32) -> Result<Token, tulipa_core::Code> {
-    match state.uses.get(&fd) {
-        Some(Use::Watched { token, .. }) => Ok(*token),
+    match state.watches.get(&fd) {
+        Some(watched) => Ok(watched.token),
         _ => {
             let token = state.core.watch(Source::watched(fd)?);
-            // A transport's entry is only ever found here for a number that it no longer owns.
-            state.uses.insert(fd, Use::Watched { token, socket: None });
+            state.watches.insert(fd, Watched { token, socket: None });
             Ok(token)
         }
     }
@@ -141,7 +140,7 @@ fn forget_if_idle(state: &mut State, fd: i32, token: Token) -> Removed {
     if !state.core.is_idle(token) {
         return (None, None);
     }
-    (state.core.unwatch(token), state.uses.remove(&fd))
+    (state.core.unwatch(token), state.watches.remove(&fd))
 }
 
 fn set(object: &Bound<'_, PyAny>, args: Arguments<'_, '_>, direction: Direction, mine: bool) -> PyResult<Py<PyAny>> {
@@ -198,16 +197,16 @@ fn clear<'py>(
     if event_loop.get().is_closed() {
         return Ok(PyBool::new(py, false).to_owned().into_any());
     }
-    let (removed, released) = event_loop.get().with(py, |state| match state.uses.get(&fd) {
-        Some(Use::Watched { token, .. }) => {
-            let token = *token;
+    let (removed, released) = event_loop.get().with(py, |state| match state.watches.get(&fd) {
+        Some(watched) => {
+            let token = watched.token;
             // Where the driver refuses, the descriptor was closed before: nothing reports on it any more.
             let removed = state.core.set_callback(token, direction, None);
             let removed = match removed {
                 Ok(removed) => removed,
                 Err(_) => {
                     return (state.core.callback(token, direction).cloned(), {
-                        (state.core.unwatch(token), state.uses.remove(&fd))
+                        (state.core.unwatch(token), state.watches.remove(&fd))
                     });
                 }
             };
@@ -259,22 +258,36 @@ fn remove_own_writer<'py>(object: &Bound<'py, PyAny>, descriptor: &Bound<'py, Py
 
 fn has_waiters<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
-    let [fd, write] = args.positional else {
-        return Err(PyTypeError::new_err("_has_waiters() takes a descriptor and a direction"));
+    let [socket, fd, write] = args.positional else {
+        return Err(PyTypeError::new_err("_has_waiters() takes a socket, its descriptor and a direction"));
     };
+    let event_loop = object.cast::<LoopCore>()?;
     let (fd, direction) = (fd.extract::<i32>()?, direction(write.is_truthy()?));
-    let waits = object.cast::<LoopCore>()?.get().with(py, |state| match state.uses.get(&fd) {
-        Some(Use::Watched { token, .. }) => state.core.has_waiters(*token, direction),
-        _ => false,
+    let (any, this) = event_loop.get().with(py, |state| match state.watches.get(&fd) {
+        Some(Watched { token, .. }) => {
+            let this = state.core.has_waiters(*token, direction);
+            (
+                this || state.core.has_waiters(*token, Direction::Read)
+                    || state.core.has_waiters(*token, Direction::Write),
+                this,
+            )
+        }
+        _ => (false, false),
     });
+    let waits = if any && is_stale(event_loop, fd, socket)? {
+        evict(event_loop, fd)?;
+        false
+    } else {
+        this
+    };
     Ok(PyBool::new(py, waits).to_owned().into_any())
 }
 
 /// Whether the socket object that operations on `fd` came with is another one than `socket`, and is gone.
 fn is_stale(event_loop: &Bound<'_, LoopCore>, fd: i32, socket: &Bound<'_, PyAny>) -> PyResult<bool> {
     let py = event_loop.py();
-    let known = event_loop.get().with(py, |state| match state.uses.get(&fd) {
-        Some(Use::Watched { socket, .. }) => socket.clone(),
+    let known = event_loop.get().with(py, |state| match state.watches.get(&fd) {
+        Some(watched) => watched.socket.clone(),
         _ => None,
     });
     let Some(known) = known else { return Ok(false) };
@@ -303,8 +316,8 @@ fn enqueue<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResul
     let entry = Obj::from(waiter.clone());
     let result = event_loop.get().with(py, |state| {
         let token = watched(state, fd).map_err(|code| (code, None, (None, None)))?;
-        let former = match state.uses.get_mut(&fd) {
-            Some(Use::Watched { socket, .. }) if socket.is_none() => std::mem::replace(socket, known),
+        let former = match state.watches.get_mut(&fd) {
+            Some(watched) if watched.socket.is_none() => std::mem::replace(&mut watched.socket, known),
             _ => known,
         };
         match state.core.wait(token, direction(write), entry) {
@@ -326,10 +339,10 @@ fn enqueue<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResul
 /// waits for the former file hears of it.
 fn evict(event_loop: &Bound<'_, LoopCore>, fd: i32) -> PyResult<()> {
     let py = event_loop.py();
-    let (remains, used) = event_loop.get().with(py, |state| match state.uses.get(&fd) {
-        Some(Use::Watched { token, .. }) => {
-            let token = *token;
-            (state.core.unwatch(token), state.uses.remove(&fd))
+    let (remains, used) = event_loop.get().with(py, |state| match state.watches.get(&fd) {
+        Some(watched) => {
+            let token = watched.token;
+            (state.core.unwatch(token), state.watches.remove(&fd))
         }
         _ => (None, None),
     });
@@ -354,8 +367,8 @@ fn dequeue<'py>(object: &Bound<'py, PyAny>, waiter: &Bound<'py, PyAny>) -> PyRes
     let py = object.py();
     let event_loop = object.cast::<LoopCore>()?;
     let own = waiter.cast::<Waiter>()?.get();
-    let served = event_loop.get().with(py, |state| match state.uses.get(&own.fd) {
-        Some(Use::Watched { token, .. }) => state.core.served(*token, direction(own.write), |other| other.is(waiter)),
+    let served = event_loop.get().with(py, |state| match state.watches.get(&own.fd) {
+        Some(watched) => state.core.served(watched.token, direction(own.write), |other| other.is(waiter)),
         _ => None,
     });
     drop(served);

@@ -28,7 +28,7 @@ from .program import Program, ProgramNotFound
 __all__ = ["run"]
 
 # Files whose frames are before the program's, not of it.
-_NOT_THE_PROGRAM = tuple(os.path.join(os.path.dirname(module.__file__), "") for module in (tulipa, asyncio))
+_NOT_THE_PROGRAM = tuple(os.path.join(os.path.dirname(str(module.__file__)), "") for module in (tulipa, asyncio))
 
 
 def run(program: Program) -> int:
@@ -97,8 +97,9 @@ class _GivenLoop:
 
 def _report_without_our_frames(exc: BaseException, code: CodeType | None) -> None:
     """Have the interpreter's report of `exc` begin where python's would."""
-    earlier = exc.__cause__ or exc.__context__
-    while earlier is not None:
+    earlier, seen = exc.__cause__ or exc.__context__, {id(exc)}
+    while earlier is not None and id(earlier) not in seen:
+        seen.add(id(earlier))
         earlier.__traceback__ = _from(code, earlier.__traceback__) or earlier.__traceback__
         earlier = earlier.__cause__ or earlier.__context__
     # It could not be compiled, or the interrupt came while the loop ran for the program.

@@ -19,7 +19,7 @@ use pyo3::types::{PyBytes, PyString, PyType};
 use tulipa_core::{Code, Token};
 
 use crate::error::{is_exit, os_error};
-use crate::event_loop::{LoopCore, State, Use};
+use crate::event_loop::{LoopCore, State};
 use crate::ffi::buffer;
 use crate::ffi::call::{in_context, method0, method1};
 use crate::ffi::native_type::{Fields, NativeClass, make_plain, members};
@@ -355,8 +355,8 @@ pub(crate) fn release(
     fields.open.set(false);
     let fd = fields.fd.replace(-1);
     let remains = event_loop.get().with(py, |state| {
-        if matches!(state.uses.get(&fd), Some(Use::Owned(user)) if *user == token) {
-            state.uses.remove(&fd);
+        if state.owners.get(&fd) == Some(&token) {
+            state.owners.remove(&fd);
         }
         state.core.release(token)
     });

@@ -9,7 +9,7 @@ use tulipa_sys::{Descriptor, Source};
 
 use super::{TYPES, TransportFields, fields};
 use crate::error::os_error_about;
-use crate::event_loop::{LoopCore, State, Use};
+use crate::event_loop::{LoopCore, State};
 use crate::ffi::call::copy_current_context;
 use crate::ffi::object::Obj;
 use crate::ffi::raw::{Arguments, method};
@@ -94,7 +94,7 @@ pub(crate) fn launch(
             Some(ends) => state.core.open_stream(source, owner, ends),
             None => state.core.open_datagram(source, owner),
         };
-        state.uses.insert(fd, Use::Owned(token));
+        state.owners.insert(fd, token);
         token
     });
     own.token.set(token.to_bits());
@@ -109,14 +109,14 @@ pub(crate) fn launch(
 pub(crate) fn claim(event_loop: &Bound<'_, LoopCore>, fd: i32) -> PyResult<()> {
     let py = event_loop.py();
     let idle = event_loop.get().with(py, |state| {
-        let State { core, uses } = state;
-        match uses.get(&fd) {
-            Some(Use::Watched { token, .. }) if core.is_idle(*token) => {
-                let remains = core.unwatch(*token);
-                Ok((remains, uses.remove(&fd)))
+        let State { core, watches, .. } = state;
+        match watches.get(&fd) {
+            Some(watched) if core.is_idle(watched.token) => {
+                let remains = core.unwatch(watched.token);
+                Ok((remains, watches.remove(&fd)))
             }
-            Some(Use::Watched { .. }) => Err(()),
-            _ => Ok((None, None)),
+            Some(_) => Err(()),
+            None => Ok((None, None)),
         }
     });
     match idle {

@@ -36,7 +36,7 @@ fn datagrams_keep_their_bounds_and_their_sender() {
         }
         world.silent(token);
         assert_eq!(world.driver.receive(&mut source, &mut [0; 10]), Ok(Attempt::Pending));
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -48,7 +48,7 @@ fn datagrams_go_where_they_are_sent() {
         let mut buffer = [0; 10];
         assert_eq!(peer.recv(&mut buffer).expect("received"), 5);
         assert_eq!(world.driver.send(&mut source, b"nowhere", None), Err(errno(Errno::DESTADDRREQ)));
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -64,7 +64,7 @@ fn an_earlier_datagram_that_was_refused_is_an_error_once() {
         world.readable(token);
         assert_eq!(world.driver.receive(&mut source, &mut [0; 10]), Err(errno(Errno::CONNREFUSED)));
         assert_eq!(world.driver.receive(&mut source, &mut [0; 10]), Ok(Attempt::Pending));
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -85,7 +85,7 @@ fn a_sender_without_room_hears_of_room() {
             }
             world.writable(token);
             assert_eq!(world.driver.send(&mut source, b"more", None), Ok(Attempt::Done(())));
-            world.driver.close(source);
+            world.close(source);
         }
     });
 }

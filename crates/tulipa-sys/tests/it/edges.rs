@@ -19,7 +19,7 @@ fn an_edge_is_reported_once_until_the_next_attempt_is_vain() {
         world.silent(token);
         peer.write_all(b"second").expect("sent");
         world.readable(token);
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -45,7 +45,7 @@ fn a_level_is_reported_for_as_long_as_it_lasts() {
         for _ in 0..3 {
             assert!(world.writable(token).writable);
         }
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -61,7 +61,7 @@ fn nobody_is_told_of_room_that_was_never_missed() {
             peer.read_exact(&mut [0; 4]).expect("received");
             world.silent(token);
         }
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -91,7 +91,7 @@ fn a_watched_source_is_reported_again_after_its_owner_tried_in_vain() {
             }
             world.writable(token);
         }
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -104,7 +104,7 @@ fn room_that_is_there_already_is_reported_when_asked_for() {
         let token = world.attach(&mut source, BOTH);
         world.driver.rearm(&mut source, Direction::Write);
         world.writable(token);
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -119,7 +119,7 @@ fn an_end_is_reported_once_and_does_not_keep_the_loop_awake() {
         drop(reader);
         world.readable(token);
         world.silent(token);
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -141,5 +141,5 @@ fn steady_traffic_leaves_the_registration_as_it_is() {
         peer.read_exact(&mut [0; 4]).expect("received");
     }
     assert_eq!(epoll_entries(token), before);
-    driver.close(source);
+    Driver::close(&mut driver, source);
 }

@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
 use rustix::io::Errno;
-use tulipa_core::{Attempt, Driver};
+use tulipa_core::Attempt;
 use tulipa_sys::file::{Identity, pidfd_open, remove_stale_socket, sendfile};
 use tulipa_sys::{Source, probe};
 
@@ -77,7 +77,7 @@ fn a_process_that_ends_is_reported() {
         drop(child.stdin.take());
         world.readable(token);
         assert!(child.wait().expect("waited").success());
-        world.driver.close(source);
+        world.close(source);
         assert_eq!(pidfd_open(id).err(), Some(errno(Errno::SRCH)));
     });
     for id in [0, -1, i32::MIN] {

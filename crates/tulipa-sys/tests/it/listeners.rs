@@ -35,11 +35,11 @@ fn connections_are_reported_until_they_are_accepted() {
             assert!(flags.contains(OFlags::NONBLOCK));
             assert_eq!(fcntl_getfd(&connection), Ok(FdFlags::CLOEXEC));
             assert_eq!(world.write(&mut connection, &[b"welcome"]), Ok(Attempt::Done(7)));
-            world.driver.close(connection);
+            world.close(connection);
         }
         world.silent(token);
         assert!(matches!(world.driver.accept(&mut source), Ok(Attempt::Pending)));
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -56,7 +56,7 @@ fn a_listener_that_pauses_is_silent_and_does_not_keep_the_loop_awake() {
         world.silent(token);
         world.driver.change(token, &mut source, level(READ)).expect("changed");
         world.readable(token);
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -74,7 +74,7 @@ fn an_unnamed_peer_has_an_unnamed_address() {
         let token = world.attach(&mut connection, BOTH);
         client.write_all(b"hello").expect("sent");
         assert_eq!(world.read_exactly(&mut connection, token, 5), b"hello");
-        world.driver.close(connection);
-        world.driver.close(source);
+        world.close(connection);
+        world.close(source);
     });
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
 use rustix::io::Errno;
-use tulipa_core::{Attempt, Driver};
+use tulipa_core::Attempt;
 use tulipa_sys::{Descriptor, Kind, Source};
 
 use crate::world::{BOTH, READ, WRITE, errno, link, on_every_driver, shared_flags};
@@ -58,7 +58,7 @@ fn a_pipe_is_read_to_its_end_and_its_flags_are_left_alone() {
             drop(writer);
             assert_eq!(world.read_exactly(&mut source, token, 4), b"last");
             assert_eq!(world.read(&mut source).as_deref(), Some(&b""[..]));
-            world.driver.close(source);
+            world.close(source);
             assert_eq!(shared_flags(&reader), before);
             assert!(!link(&reader).is_empty(), "a lent descriptor stays open");
         }
@@ -80,7 +80,7 @@ fn a_fifo_whose_writer_came_and_went_ends() {
         }
         assert!(hangup);
         assert_eq!(world.read(&mut source).as_deref(), Some(&b""[..]));
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -109,7 +109,7 @@ fn a_full_pipe_does_not_block_its_writer_and_room_is_reported() {
             drop(reader);
             assert!(world.readable(token).hangup || world.driver.name() == "select");
             assert_eq!(world.write(&mut source, &[b"lost"]), Err(errno(Errno::PIPE)));
-            world.driver.close(source);
+            world.close(source);
             assert_eq!(shared_flags(&writer), before);
         }
     });
@@ -129,7 +129,7 @@ fn what_is_written_at_once_stays_in_one_piece() {
                 Attempt::Done(count) => count,
                 Attempt::Pending => 0,
             };
-            world.driver.close(source);
+            world.close(source);
             drop(writer);
             let mut bytes = Vec::new();
             reader.read_to_end(&mut bytes).expect("read");
@@ -152,7 +152,7 @@ fn many_small_chunks_are_all_written_in_one_call() {
         let mut source = Source::pipe_writer(Descriptor::Owned(writer.into())).expect("a pipe");
         let chunks = [&[b'x'; 1000][..]; 30];
         assert_eq!(world.write(&mut source, &chunks), Ok(Attempt::Done(30_000)));
-        world.driver.close(source);
+        world.close(source);
         let mut bytes = Vec::new();
         reader.read_to_end(&mut bytes).expect("the end, since an owned descriptor is closed");
         assert_eq!(bytes.len(), 30_000);
@@ -169,7 +169,7 @@ fn a_packet_pipe_loses_no_packet() {
             rustix::io::write(&writer, packet).expect("written");
         }
         assert_eq!(world.read_exactly(&mut source, token, 6), b"onetwo");
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -188,7 +188,7 @@ fn a_socket_serves_as_a_pipe() {
         assert_eq!(shared_flags(&near), before);
         drop(far);
         assert!(world.readable(token).readable);
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -201,12 +201,12 @@ fn dev_null_is_at_its_end_and_takes_everything() {
         let token = world.attach(&mut source, READ);
         world.readable(token);
         assert_eq!(world.read(&mut source).as_deref(), Some(&b""[..]));
-        world.driver.close(source);
+        world.close(source);
         let mut source = Source::pipe_writer(lent(&null)).expect("a device");
         let token = world.attach(&mut source, WRITE);
         assert_eq!(world.write(&mut source, &[b"all", b" of this"]), Ok(Attempt::Done(11)));
         world.silent(token);
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -216,7 +216,7 @@ fn dev_full_is_an_error_and_no_hang() {
         let full = std::fs::File::options().write(true).open("/dev/full").expect("opened");
         let mut source = Source::pipe_writer(lent(&full)).expect("a device");
         assert_eq!(world.write(&mut source, &[b"too much"]), Err(errno(Errno::NOSPC)));
-        world.driver.close(source);
+        world.close(source);
     });
 }
 

@@ -17,7 +17,7 @@ fn a_closed_source_is_silent_even_if_its_description_lives() {
         let copy = dup(&near).expect("a copy");
         let mut source = Source::socket(Descriptor::Lent(near.as_raw_fd())).expect("a socket");
         let token = world.attach(&mut source, BOTH);
-        world.driver.close(source);
+        world.close(source);
         far.write_all(b"hello").expect("sent");
         world.silent(token);
         // Lent means that closing is left to the lender.
@@ -31,7 +31,7 @@ fn an_owned_source_is_closed_with_its_description() {
     on_every_driver(|world| {
         let (mut source, mut peer) = unix();
         let token = world.attach(&mut source, BOTH);
-        world.driver.close(source);
+        world.close(source);
         assert_eq!(peer.read(&mut [0; 5]).expect("the end"), 0);
         world.silent(token);
         assert_eq!(epoll_entries(token), []);
@@ -51,7 +51,7 @@ fn a_detached_source_is_silent_and_open() {
             let token = world.attach(&mut source, interest);
             world.readable(token);
             assert_eq!(world.read(&mut source).as_deref(), Some(&b"hello"[..]));
-            world.driver.close(source);
+            world.close(source);
         }
     });
 }
@@ -72,12 +72,12 @@ fn a_number_can_be_registered_twice() {
         // The second can be changed and ended without harm to the first.
         world.driver.change(second, &mut two, level(BOTH)).expect("changed");
         assert!(world.writable(second).readable);
-        world.driver.close(two);
+        world.close(two);
         assert!(world.read(&mut one).is_some());
         far.write_all(b"hello").expect("sent");
         world.readable(first);
         world.silent(second);
-        world.driver.close(one);
+        world.close(one);
         assert_eq!(epoll_entries(second), []);
     });
 }
@@ -90,11 +90,11 @@ fn a_number_can_be_registered_twice_and_ended_in_the_other_order() {
         let mut two = Source::watched(near.as_raw_fd()).expect("a number");
         let first = world.attach(&mut one, level(READ));
         let second = world.attach(&mut two, level(READ));
-        world.driver.close(one);
+        world.close(one);
         far.write_all(b"hello").expect("sent");
         world.readable(second);
         world.silent(first);
-        world.driver.close(two);
+        world.close(two);
         world.silent(second);
     });
 }
@@ -113,11 +113,11 @@ fn the_registration_of_a_number_that_was_used_again_is_left_alone() {
         drop(near);
         let mut new = Source::watched(slot.as_raw_fd()).expect("a number");
         let new_token = world.attach(&mut new, level(READ));
-        world.driver.close(old);
+        world.close(old);
         far.write_all(b"hello").expect("sent");
         world.readable(new_token);
         world.silent(old_token);
-        world.driver.close(new);
+        world.close(new);
     });
 }
 
@@ -134,7 +134,7 @@ fn a_change_finds_a_number_that_was_used_again() {
         far.write_all(b"hello").expect("sent");
         world.driver.change(token, &mut source, level(BOTH)).expect("changed");
         assert!(world.readable(token).writable);
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -148,7 +148,7 @@ fn a_change_may_bring_another_token() {
         peer.write_all(b"hello").expect("sent");
         world.readable(after);
         world.silent(before);
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -184,8 +184,8 @@ fn a_number_that_was_closed_wakes_who_waits_or_is_silent_but_does_not_keep_the_l
         let token = world.attach(&mut other, READ);
         peer.write_all(b"hello").expect("sent");
         world.readable(token);
-        world.driver.close(other);
-        world.driver.close(source);
+        world.close(other);
+        world.close(source);
         drop(far);
     });
 }
@@ -200,7 +200,7 @@ fn numbers_beyond_fd_setsize_work() {
         let token = world.attach(&mut source, BOTH);
         far.write_all(b"hello").expect("sent");
         assert_eq!(world.read_exactly(&mut source, token, 5), b"hello");
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -221,12 +221,33 @@ fn a_late_report_carries_its_own_token() {
         peer.write_all(b"hello").expect("sent");
         world.driver.poll().expect("polled");
         let number = source.number();
-        world.driver.close(source);
+        world.close(source);
         let (mut next, _peer) = unix();
         assert!(next.number() >= number.min(3));
         let new = world.attach(&mut next, READ);
         let late: Vec<Token> = std::iter::from_fn(|| world.driver.next_completion()).map(|seen| seen.token).collect();
         assert!(late.iter().all(|&token| token == old && token != new), "{late:?}");
-        world.driver.close(next);
+        world.close(next);
+    });
+}
+
+#[test]
+fn a_driver_that_was_closed_refuses_everything_and_fails_at_nothing() {
+    on_every_driver(|world| {
+        let (mut source, mut peer) = unix();
+        let name = world.driver.name();
+        let token = world.attach(&mut source, BOTH);
+        let nap = world.driver.nap();
+        world.driver.close();
+        // The wait that was under way keeps what it needs, and its findings concern nobody any more.
+        world.driver.woken(nap);
+        assert_eq!(epoll_entries(token), []);
+        assert_ne!(world.driver.name(), name);
+        assert_eq!(world.driver.poll(), Err(errno(Errno::BADF)));
+        assert_eq!(world.driver.attach(crate::world::token(), &mut source, BOTH), Err(errno(Errno::BADF)));
+        assert_eq!(world.driver.next_completion(), None);
+        tulipa_core::Wake::wake(&world.waker);
+        world.close(source);
+        assert_eq!(peer.read(&mut [0; 5]).expect("the end"), 0);
     });
 }

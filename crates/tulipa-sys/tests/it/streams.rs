@@ -47,7 +47,7 @@ fn what_the_peer_sends_is_reported_and_read() {
         assert_eq!(world.read(&mut source).as_deref(), Some(&b"hello"[..]));
         peer.write_all(b"again").expect("sent");
         assert_eq!(world.read_exactly(&mut source, token, 5), b"again");
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -59,7 +59,7 @@ fn one_slice_and_several_arrive_in_order() {
         let mut text = [0; 13];
         peer.read_exact(&mut text).expect("received");
         assert_eq!(&text, b"one two three");
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -69,7 +69,7 @@ fn nothing_blocks_on_a_socket_that_would() {
     on_every_socket(|world, mut source, _peer| {
         assert_eq!(world.read(&mut source), None);
         assert!(world.fill(&mut source) > 0);
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -86,7 +86,7 @@ fn a_blocked_writer_hears_of_room() {
             }
             world.writable(token);
         }
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -100,7 +100,7 @@ fn a_writer_that_was_blocked_before_it_was_attached_hears_of_room() {
             rest -= peer.read(&mut buffer).expect("received");
         }
         world.writable(token);
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -118,7 +118,7 @@ fn half_a_close_leaves_the_other_half() {
         let mut answer = Vec::new();
         peer.read_to_end(&mut answer).expect("received");
         assert_eq!(answer, b"answer");
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -132,7 +132,7 @@ fn the_end_is_reported_after_a_short_read() {
         peer.finish(Shutdown::Write);
         world.readable(token);
         assert_eq!(world.read(&mut source).as_deref(), Some(&b""[..]));
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -145,7 +145,7 @@ fn writing_to_nobody_is_an_error_and_no_signal() {
         assert!(world.readable(token).readable);
         assert_eq!(world.write(&mut source, &[b"lost"]), Err(errno(Errno::PIPE)));
         assert_eq!(world.write(&mut source, &[b"lost", b"too"]), Err(errno(Errno::PIPE)));
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -159,7 +159,7 @@ fn a_reset_is_reported_and_is_an_error() {
         world.readable(token);
         let mut buffer = [0; 10];
         assert_eq!(world.driver.read(&mut source, &mut buffer), Err(errno(Errno::CONNRESET)));
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -177,7 +177,7 @@ fn bytes_behind_passed_descriptors_are_not_left_behind() {
         sendmsg(&peer, &with, &mut passed, SendFlags::empty()).expect("sent");
         peer.write_all(b"behind").expect("sent");
         assert_eq!(world.read_exactly(&mut source, token, 18), b"before with behind");
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -190,6 +190,6 @@ fn bytes_behind_urgent_data_are_not_left_behind() {
         rustix::net::send(&peer, b"!", SendFlags::OOB).expect("sent");
         peer.write_all(b"behind").expect("sent");
         assert_eq!(world.read_exactly(&mut source, token, 13), b"before behind");
-        world.driver.close(source);
+        world.close(source);
     });
 }

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use rustix::io::{read, write};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
-use tulipa_core::{Attempt, Driver};
+use tulipa_core::Attempt;
 use tulipa_sys::{Descriptor, Kind, Source};
 
 use crate::world::{READ, WRITE, on_every_driver, shared_flags};
@@ -49,7 +49,7 @@ fn every_typed_line_is_read_though_each_comes_alone() {
         world.readable(token);
         assert_eq!(world.read(&mut source).as_deref(), Some(&b""[..]));
         assert_eq!(shared_flags(&slave), before);
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -69,7 +69,7 @@ fn a_terminal_that_does_not_keep_up_blocks_nobody() {
             world.writable(token);
         }
         assert_eq!(shared_flags(&slave), before);
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -94,7 +94,7 @@ fn a_master_reads_what_the_child_writes_until_the_child_is_gone() {
             world.readable(token);
         }
         assert_eq!(shared_flags(&master), before);
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -115,6 +115,6 @@ fn a_master_whose_child_does_not_read_blocks_nobody() {
         }
         assert!(matches!(world.write(&mut source, &[b"one", b"two"]), Ok(Attempt::Done(6))));
         assert_eq!(shared_flags(&master), before);
-        world.driver.close(source);
+        world.close(source);
     });
 }

@@ -75,8 +75,8 @@ fn pass_everything(world: &mut World, mut reader: Source, mut writer: Source, se
             }
         }
     }
-    world.driver.close(writer);
-    world.driver.close(reader);
+    world.close(writer);
+    world.close(reader);
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn something_that_happens_ends_a_wait() {
             assert!(seen.iter().any(|seen| seen.token == token && seen.readable), "{timeout:?}");
             assert!(world.read(&mut source).is_some());
         }
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -103,8 +103,8 @@ fn what_happens_during_a_wait_is_not_lost_when_it_is_taken_later() {
         for token in tokens {
             assert!(seen.iter().any(|seen| seen.token == token && seen.readable), "{seen:?}");
         }
-        world.driver.close(one);
-        world.driver.close(two);
+        world.close(one);
+        world.close(two);
     });
 }
 
@@ -118,7 +118,7 @@ fn the_driver_may_be_used_while_a_wait_is_under_way() {
             nap.sleep(None).expect("slept");
             nap
         });
-        world.driver.close(gone);
+        world.close(gone);
         // Fails if the driver has closed its end, as it should have.
         let _ = peer_of_gone.write_all(b"to nobody");
         let (mut source, mut peer) = unix();
@@ -130,7 +130,7 @@ fn the_driver_may_be_used_while_a_wait_is_under_way() {
         seen.extend(world.glance());
         assert!(seen.iter().any(|seen| seen.token == token && seen.readable));
         assert!(seen.iter().all(|seen| seen.token != token_of_gone), "{seen:?}");
-        world.driver.close(source);
+        world.close(source);
     });
 }
 
@@ -144,7 +144,7 @@ fn a_device_that_is_always_ready_keeps_the_loop_awake_only_while_it_is_read() {
         assert!(seen.iter().any(|seen| seen.token == token && seen.readable));
         world.silent(token);
         assert_eq!(world.read(&mut source), Some(vec![0; 4096]));
-        world.driver.close(source);
+        world.close(source);
     });
 }
 

@@ -68,6 +68,10 @@ impl World {
         token
     }
 
+    pub(crate) fn close(&mut self, source: Source) {
+        Driver::close(&mut self.driver, source);
+    }
+
     /// What has happened by now.
     pub(crate) fn glance(&mut self) -> Vec<Completion> {
         self.driver.poll().expect("polled");

@@ -1,6 +1,6 @@
 //! What the program does of its own will, in any callback.
 
-use super::world::{Phase, World};
+use super::world::{Favourite, Phase, World};
 use crate::host::Owner;
 
 /// Callbacks within callbacks end here.
@@ -19,6 +19,8 @@ impl World {
             }
             self.acts_left -= 1;
             match self.dice.below(20) {
+                0..8 if self.favourite == Favourite::Watches => self.act_on_watches(),
+                0..8 if self.favourite == Favourite::Datagrams => self.act_on_datagrams(),
                 0..12 => {
                     if let Some(owner) = self.any_stream() {
                         self.act_with(owner);
@@ -27,6 +29,7 @@ impl World {
                 12 => self.act_on_listeners(),
                 13 | 14 => self.act_on_datagrams(),
                 15 | 16 => self.act_on_watches(),
+                17 => self.open_something(),
                 _ => self.act_on_calls(),
             }
         }
@@ -64,7 +67,9 @@ impl World {
         if self.streams.len() + self.datagrams.len() + self.listeners.len() + self.watches.len() >= 12 {
             return;
         }
-        match self.dice.below(8) {
+        match self.dice.below(12) {
+            8.. if self.favourite == Favourite::Watches => self.open_watch(),
+            8.. if self.favourite == Favourite::Datagrams => self.open_datagram(),
             0 => self.open_listener(),
             1 => self.open_datagram(),
             2 => self.open_watch(),

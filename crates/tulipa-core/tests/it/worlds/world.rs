@@ -27,6 +27,14 @@ pub(crate) enum Phase {
     Closing,
 }
 
+/// What a world is mostly made of, so that each kind of thing meets many of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Favourite {
+    Streams,
+    Watches,
+    Datagrams,
+}
+
 pub(crate) struct World {
     pub(crate) lp: SimLoop,
     pub(crate) inbox: Calls,
@@ -36,6 +44,8 @@ pub(crate) struct World {
     pub(crate) acts_left: usize,
     pub(crate) turn: usize,
     pub(crate) next_id: u32,
+    /// What this world is mostly made of.
+    pub(crate) favourite: Favourite,
     pub(crate) calls: CallBook,
     /// Every byte stream, by the program's end.
     pub(crate) connections: BTreeMap<EndId, Connection>,
@@ -54,6 +64,8 @@ impl World {
         let mut dice = seed.part(1).dice();
         let faults = if dice.happens(Chance::percent(10.0)) { Faults::none() } else { Faults::seeded(seed) };
         let (lp, inbox) = new_loop(SimDriver::new(seed, faults));
+        let favourite = [Favourite::Streams, Favourite::Streams, Favourite::Watches, Favourite::Datagrams];
+        let favourite = *dice.pick(&favourite).unwrap();
         let acts_left = dice.between(50, 500);
         Self {
             lp,
@@ -63,6 +75,7 @@ impl World {
             acts_left,
             turn: 0,
             next_id: 0,
+            favourite,
             calls: CallBook::default(),
             connections: BTreeMap::new(),
             streams: BTreeMap::new(),
