@@ -3,8 +3,8 @@
     tulipa run callbacks_server.py 8888       serve until Ctrl-C
     tulipa run callbacks_server.py 8888 10    serve ten connections, then end
 
-It sends back what it gets, in capitals, and prints every second how many are connected. `tulipa run` runs the loop after
-the last line of the program, until nothing is left to do: no server, no connection, no timer.
+It sends back what it gets, in capitals, and prints every second how many are connected. `tulipa run` runs the loop
+after the last line of the program, until nothing is left to do: no server, no connection, no timer.
 """
 
 import sys

@@ -118,6 +118,48 @@ DIFFERENCES: tuple[Difference, ...] = (
         "asyncio's datagram transport is a stream transport only, before 3.12",
         when=V < (3, 12),
     ),
+    *(
+        Difference(
+            f"pipe/test_shared_descriptions.py::{test}",
+            "asyncio",
+            "P6: asyncio sets O_NONBLOCK on the description, for all who share it",
+        )
+        for test in (
+            "test_*_leaves_the_flags_of_a_shared_pipe",
+            "test_a_child_leaves_its_standard_streams_blocking",
+            "test_print_never_meets_a_full_pipe_as_an_error",
+        )
+    ),
+    Difference(
+        "pipe/test_read_pipes.py::test_the_master_of_a_terminal_ends_when_the_child_is_gone",
+        "asyncio",
+        "T36: asyncio takes EIO for an error",
+    ),
+    *(
+        Difference(
+            f"pipe/test_read_pipes.py::{test}",
+            "asyncio",
+            "asyncio's half-made transport complains when it is freed",
+        )
+        for test in (
+            "test_what_is_no_file_is_refused/number",
+            "test_what_is_no_file_is_refused/text",
+            "test_what_is_no_file_is_refused/object",
+            "test_a_closed_file_is_a_value_error",
+        )
+    ),
+    *(
+        Difference(
+            f"pipe/test_write_pipes.py::{test}",
+            "asyncio",
+            "asyncio ends a write pipe twice when it is aborted while it closes, and reports its own error",
+        )
+        for test in (
+            "test_it_closes_the_file_object_once",
+            "test_pause_writing_may_act_on_the_transport/close",
+            "test_pause_writing_may_act_on_the_transport/abort",
+        )
+    ),
     Difference(
         "loop/test_own_descriptors.py::*_may_be_closed",
         "asyncio",

@@ -87,10 +87,10 @@ def _stand_in_for(original: type[Any]) -> type[Any]:
     class SelectorEventLoop(Loop):
         """A tulipa loop where the program asked for asyncio's by name."""
 
-        def __new__(cls, selector: selectors.BaseSelector | None = None, **kwargs: Any) -> Any:
+        def __new__(cls, selector: selectors.BaseSelector | None = None) -> Any:
             if selector is not None and type(selector) not in _DRIVER_OF_SELECTOR:
                 return original(selector)
-            return super().__new__(cls, driver=_driver_for(selector), **kwargs)
+            return super().__new__(cls, driver=_driver_for(selector))
 
         def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
             if selector is not None:

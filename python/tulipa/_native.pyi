@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import Context
 from typing import Any, Protocol, Self, TypeVar, TypeVarTuple, final, type_check_only
 
+from typing_extensions import disjoint_base
+
 _Ts = TypeVarTuple("_Ts")
 _T = TypeVar("_T")
 _Bytes = bytes | bytearray | memoryview[Any]
@@ -99,7 +101,7 @@ class CoreMethods:
     def _ensure_fd_no_transport(self, fd: int | socket.socket, /) -> None: ...
 
     # The queue of operations on a socket of the program's own.
-    def _has_waiters(self, fd: int, write: bool, /) -> bool: ...
+    def _has_waiters(self, sock: socket.socket, fd: int, write: bool, /) -> bool: ...
     def _enqueue(
         self, sock: socket.socket, fd: int, write: bool, attempt: Callable[[], _T], future: asyncio.Future[_T], /
     ) -> Waiter: ...
@@ -132,11 +134,13 @@ class CoreMethods:
     def _stop_listening(self, sock: socket.socket, /) -> None: ...
     def _pause_accepting(self, listener: Listener, paused: bool, /) -> None: ...
 
+@disjoint_base
 class LoopCore(CoreMethods):
     """The native half of `tulipa.Loop`: scheduling, the turn, watching, transports."""
 
     def __new__(cls, *args: Any, driver: str | None = ..., **kwargs: Any) -> Self: ...
 
+@disjoint_base
 class TransportCore(asyncio.BaseTransport):
     """The native half of every transport."""
 
@@ -186,6 +190,7 @@ class Handle(asyncio.Handle):
 
     def cancel(self) -> None: ...
 
+@disjoint_base
 class TimerHandle(asyncio.TimerHandle):
     """What `call_later` and `call_at` return."""
 

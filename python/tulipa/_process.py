@@ -225,7 +225,7 @@ class _SubprocessTransport(BaseSubprocessTransport):
         **kwargs: Any,
     ) -> None:
         # 3.11 and older AIX use a socket pair for stdin; ours is a pipe (rule 2).
-        popen: subprocess.Popen[bytes] = subprocess.Popen(
+        popen: Any = subprocess.Popen(
             args,
             shell=shell,
             stdin=stdin,

@@ -87,7 +87,7 @@ def jobs(file) -> tuple[Job, ...]:
                 Column("latest tick", "late_max", milliseconds, worst=True),
                 Column("CPU", "cpu", milliseconds, compared=True),
             ),
-            "The sender stops at pause_writing(), and the SHA-256 of what arrived is that of what was sent. CPU is the\n"
+            "The sender stops at pause_writing(); the SHA-256 of what arrived is that of what was sent. CPU is the\n"
             "sender's; everything else is the worst of all rounds. A tick that is 10 ms late is a tick lost.",
         ),
     )  # fmt: skip

@@ -53,7 +53,7 @@ DIFFERENCES = (
             _SELECTOR_LOOP + "test_create_server_soreuseport_only_defined",
         ),
     ),
-    Difference(MOCK_SOCKETS, (_SELECTOR_LOOP + "test_create_connection_bluetooth",), since=(3, 12, 4)),
+    Difference(MOCK_SOCKETS, (_SELECTOR_LOOP + "test_create_connection_bluetooth",)),
     Difference(OWN_ACCEPT, (_SELECTOR_LOOP + "test_accept_connection_retry",)),
     Difference(OWN_ACCEPT, (_SELECTOR_LOOP + "test_accept_connection_exception",)),
     Difference(
@@ -95,7 +95,6 @@ DIFFERENCES = (
     Difference(
         NO_WATCHERS,
         ("test_subprocess.GenericWatcherTests.test_create_subprocess_fails_with_inactive_watcher",),
-        since=(3, 12),
         before=(3, 14),
     ),
 )

@@ -31,12 +31,11 @@ def run(name, *arguments, **kwargs):
 @contextlib.contextmanager
 def started(name, *arguments, runner=(), **kwargs):
     """Run an example beside the test; it is killed at the end if it still runs."""
-    process = subprocess.Popen(command(name, *arguments, runner=runner), stdout=subprocess.PIPE, **kwargs)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    with subprocess.Popen(command(name, *arguments, runner=runner), stdout=subprocess.PIPE, **kwargs) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def free_port():

@@ -57,19 +57,19 @@ def test_each_url_gets_a_line_in_order_whatever_becomes_of_it():
             f"http://127.0.0.1:{port}/",
             f"http://127.0.0.1:{dead_port}/",
             f"http://127.0.0.1:{port}/missing",
-            f"http://127.0.0.1:{silent_port}/2",
+            *(f"http://127.0.0.1:{silent_port}/{number}" for number in range(4)),
         ]
         begun = time.monotonic()
         done = run("fetch.py", *urls, "--seconds", "2")
         took = time.monotonic() - begun
     lines = done.stdout.splitlines()
     assert [line.partition(": ")[0] for line in lines] == urls, done.stderr
-    assert "no answer after 2.0 s" in lines[0]
+    assert "no answer after 2" in lines[0]
     assert ": 200, 1,000 bytes in " in lines[1]
     assert "Cannot connect" in lines[2]
     assert ": 404, 1,000 bytes in " in lines[3]
-    assert done.returncode == 4
-    assert took < 2 + 2 + 1.5, "the two silent ones were waited for one after the other"
+    assert done.returncode == 7
+    assert took < 5 * 2, "the silent ones were waited for one after the other"
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="makes a certificate with openssl")

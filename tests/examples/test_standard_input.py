@@ -28,7 +28,13 @@ def test_a_chunk_is_reported_before_the_next_is_sent(name):
 
 @BOTH
 def test_the_end_alone_is_enough(name):
-    done = run(name, stdin=subprocess.DEVNULL)
+    done = run(name, input="")
+    assert done.returncode == 0, done.stderr
+    assert "end of input\n" in done.stdout
+
+
+def test_dev_null_is_an_input():
+    done = run("stdin_protocol.py", stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stderr
     assert "end of input\n" in done.stdout
 

@@ -165,7 +165,7 @@ impl LoopCore {
             state.owners.clear();
             let watches = std::mem::take(&mut state.watches);
             let remains = state.core.clear();
-            state.core.driver().close();
+            state.core.driver().shut();
             (remains, watches)
         });
         drop(remains);

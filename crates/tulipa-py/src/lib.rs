@@ -43,5 +43,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(system::unlink_if_identity, module)?)?;
     module.add_function(wrap_pyfunction!(system::pidfd_open, module)?)?;
     module.add_function(wrap_pyfunction!(system::driver_names, module)?)?;
+    module.add_function(wrap_pyfunction!(system::probe, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }

@@ -35,8 +35,6 @@ pub(crate) struct Listener {
     context: Py<PyAny>,
     /// How many connections one turn accepts at most.
     backlog: u32,
-    /// The address family.
-    family: i32,
     token: AtomicU64,
 }
 
@@ -70,7 +68,8 @@ fn listen<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult
     let fd: i32 = listening.call_method0(intern!(py, "fileno"))?.extract()?;
     open::claim(event_loop, fd)?;
     let source = Source::listener(Descriptor::Lent(fd)).map_err(|code| os_error(py, code))?;
-    let family = socket::family(fd).map_err(|code| os_error(py, code))?;
+    // Connections inherit it, which saves a call for each. A socket that knows no such option needs none.
+    socket::set_nodelay(fd).map_err(|code| os_error(py, code))?;
     let some = |value: &Bound<'py, PyAny>| (!value.is_none()).then(|| value.clone().unbind());
     let listener = Bound::new(
         py,
@@ -82,7 +81,6 @@ fn listen<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult
             secure: some(secure),
             context: copy_current_context(py)?.unbind(),
             backlog: backlog.extract::<u32>()?.max(1),
-            family,
             token: AtomicU64::new(0),
         },
     )?;
@@ -171,10 +169,6 @@ fn connect(event_loop: &Bound<'_, LoopCore>, listener: &Listener, source: Source
         let secure = secure.bind(py);
         let number = source.into_number();
         return in_context(py, Some(&context), || secure.call1((number, peer))).map(drop);
-    }
-    if listener.family != tulipa_sys::address::UNIX {
-        // Failing means that the peer is gone already, which reading will tell.
-        let _ = socket::set_nodelay(fd);
     }
     let protocol = in_context(py, Some(&context), || listener.factory.bind(py).call0())?;
     let extra = PyDict::new(py);

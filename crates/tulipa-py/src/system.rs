@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use pyo3::exceptions::PyBlockingIOError;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use tulipa_core::Attempt;
 use tulipa_sys::file;
+use tulipa_sys::probe::IoUring;
 
 use crate::error::os_error;
 
@@ -45,6 +47,26 @@ pub(crate) fn unlink_if_identity(py: Python<'_>, path: PathBuf, identity: (u64, 
 #[pyfunction]
 pub(crate) fn pidfd_open(py: Python<'_>, pid: i32) -> PyResult<i32> {
     file::pidfd_open(pid).map(IntoRawFd::into_raw_fd).map_err(|code| os_error(py, code))
+}
+
+/// What the kernel offers.
+#[pyfunction]
+pub(crate) fn probe(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let facts = tulipa_sys::probe::look();
+    let found = PyDict::new(py);
+    found.set_item("release", facts.release)?;
+    found.set_item("epoll", facts.epoll)?;
+    found.set_item("eventfd", facts.eventfd)?;
+    found.set_item("pidfd", facts.pidfd)?;
+    found.set_item("RWF_NOWAIT on pipes", facts.nowait_on_pipes)?;
+    let io_uring = match facts.io_uring {
+        IoUring::Allowed => "allowed",
+        IoUring::Privileged => "for privileged processes",
+        IoUring::Disabled => "disabled",
+        IoUring::Unknown => "unknown",
+    };
+    found.set_item("io_uring", io_uring)?;
+    Ok(found)
 }
 
 /// The names of the drivers that this system has.

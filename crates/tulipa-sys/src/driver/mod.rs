@@ -101,7 +101,7 @@ impl SystemDriver {
 
     /// Gives the driver's own descriptors back at once. Sources that are still open must be closed before; from now on
     /// every operation is refused with EBADF.
-    pub fn close(&mut self) {
+    pub fn shut(&mut self) {
         self.0 = Chosen::Closed(Readiness::on(Shell));
     }
 
