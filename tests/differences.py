@@ -25,6 +25,7 @@ class Difference:
 
 
 V = sys.version_info
+Stream = asyncio.selector_events._SelectorSocketTransport
 Datagram = asyncio.selector_events._SelectorDatagramTransport
 source_of = inspect.getsource
 
@@ -156,9 +157,44 @@ DIFFERENCES: tuple[Difference, ...] = (
         )
         for test in (
             "test_it_closes_the_file_object_once",
-            "test_pause_writing_may_act_on_the_transport/close",
             "test_pause_writing_may_act_on_the_transport/abort",
         )
+    ),
+    Difference(
+        "stream/test_flow_control.py::test_writelines_honours_the_marks",
+        "asyncio",
+        "CVE-2024-12254",
+        when=V >= (3, 12) and "_maybe_pause_protocol" not in source_of(Stream.writelines),
+    ),
+    *(
+        Difference(
+            f"stream/test_writing.py::{test}",
+            "asyncio",
+            "T14: asyncio keeps views of what was written, from 3.12 on",
+            when=V >= (3, 12),
+        )
+        for test in (
+            "test_a_buffer_changed_after_write_is_sent_as_it_was/5000000-*",
+            "test_a_bytearray_can_be_resized_right_after_write",
+            "test_a_memoryview_can_be_released_right_after_write",
+        )
+    ),
+    Difference(
+        "stream/test_writing.py::test_writelines_after_close_is_dropped_without_an_error",
+        "asyncio",
+        "asyncio's writelines does not look whether the transport is closed, from 3.12 on",
+        when=V >= (3, 12) and "_conn_lost" not in source_of(Stream.writelines),
+    ),
+    Difference(
+        "stream/test_buffered_protocols.py::test_get_buffer_may_replace_the_protocol",
+        "asyncio",
+        "asyncio tells the wrong protocol of what came into the buffer",
+    ),
+    Difference(
+        "stream/test_closing.py::test_without_cycles_no_collector_is_needed",
+        "asyncio",
+        "asyncio's socket transport keeps methods of its own before 3.12, a cycle",
+        when=V < (3, 12),
     ),
     Difference(
         "loop/test_own_descriptors.py::*_may_be_closed",

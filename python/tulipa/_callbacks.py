@@ -1,7 +1,8 @@
-"""Servers and connections for programs that only register callbacks (N1).
+"""Servers, connections and threads for programs that only register callbacks (N1).
 
-Lives here: `Loop.start_server` and `Loop.connect`, which return at once. Not here: the
-coroutine forms (`create_server`, `create_connection`), which asyncio documents.
+Lives here: `Loop.start_server` and `Loop.connect`, which return at once, and what keeps a
+loop running while a thread works for it (N2). Not here: the coroutine forms
+(`create_server`, `create_connection`), which asyncio documents.
 Rule: nothing here waits. What would have to (looking up a name) is refused with an error
 that names the coroutine to use, or is left to the future that is returned.
 """
@@ -14,7 +15,8 @@ import os
 import socket
 import ssl as ssl_module
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from concurrent.futures import Executor
+from typing import Any, TypeVar, TypeVarTuple
 
 from ._compat import CLEANUP_SOCKET_DEFAULT, make_server
 from ._host import Host
@@ -22,6 +24,8 @@ from ._unix import UnixMixin
 
 __all__ = ["CallbackMixin"]
 
+_T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
 _ProtocolT = TypeVar("_ProtocolT", bound=asyncio.BaseProtocol)
 _AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
 
@@ -136,6 +140,19 @@ class CallbackMixin(UnixMixin, Host):
             untyped.create_connection(protocol_factory, host, port, **kwargs)
         )
         return task
+
+    def run_in_executor(self, executor: Executor | None, func: Callable[[*_Ts], _T], *args: *_Ts) -> asyncio.Future[_T]:
+        """Call `func(*args)` in a thread; see asyncio.loop.run_in_executor.
+
+        Until the result is there, `run_until_idle` counts it as something left to do.
+        """
+        future = super().run_in_executor(executor, func, *args)
+        self._hold()
+        future.add_done_callback(self._executor_done)
+        return future
+
+    def _executor_done(self, _: object) -> None:
+        self._release()
 
 
 def _bind_all(

@@ -261,8 +261,8 @@ class Loop(
             if self._debug:
                 self._check_callback(callback, "call_soon_threadsafe")
             handle = ThreadSafeHandle(callback, args, self, context)
-            if handle._source_traceback:
-                del handle._source_traceback[-1]
+            if self._debug:
+                handle._source_traceback = extract_stack(sys._getframe(1))
             self._add_callback_threadsafe(handle)
             return handle
 

@@ -143,3 +143,5 @@ class SocketMixin(Host):
             raise
         finally:
             self._dequeue(waiter)
+            # An exception's traceback keeps this frame, and a future its exception.
+            del future, waiter

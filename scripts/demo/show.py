@@ -6,9 +6,9 @@ worst of them, where the note says so), and a loop that failed stays in the tabl
 
 from __future__ import annotations
 
-import os
 import platform
 import statistics
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -20,6 +20,7 @@ from rich.text import Text
 
 BASE = "asyncio"
 BAR_WIDTH = 16
+BUSY_NOTABLY = 0.15
 
 Measured = dict[str, float]
 
@@ -120,10 +121,25 @@ def machine() -> str:
     python = f"{platform.python_implementation()} {platform.python_version()}"
     versions = ", ".join(f"{name} {version(name)}" for name in ("tulipa", "uvloop", "uvicorn", "aiohttp"))
     lines = [f"{python}, {platform.system()} {platform.release()}, {processor()}", versions]
-    count, load = os.cpu_count() or 1, os.getloadavg()[0]
-    if load > count / 2:
-        lines.append(f"This machine is busy: load {load:.1f} on {count} processors. Expect numbers that vary.")
+    if (share := busy()) > BUSY_NOTABLY:
+        lines.append(f"Other programs keep this machine {share:.0%} busy: expect numbers that vary.")
     return "\n".join(lines)
+
+
+def busy() -> float:
+    """How much of the processors' time goes elsewhere, looked at for half a second."""
+    try:
+        (used_before, all_before), _, (used, all_) = processor_time(), time.sleep(0.5), processor_time()
+    except OSError:
+        return 0.0
+    return (used - used_before) / max(1, all_ - all_before)
+
+
+def processor_time() -> tuple[int, int]:
+    with open("/proc/stat") as file:
+        times = [int(word) for word in file.readline().split()[1:9]]
+    waiting = times[3] + times[4]
+    return sum(times) - waiting, sum(times)
 
 
 def version(name: str) -> str:

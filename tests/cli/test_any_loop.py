@@ -26,7 +26,8 @@ WAYS = {
     "new_event_loop": "drive(asyncio.new_event_loop())",
     "get_event_loop": "drive(asyncio.get_event_loop())",
     "set_event_loop": (
-        "asyncio.set_event_loop(asyncio.new_event_loop()); drive(asyncio.get_event_loop()); asyncio.set_event_loop(None)"
+        "asyncio.set_event_loop(asyncio.new_event_loop())\n"
+        "drive(asyncio.get_event_loop())\nasyncio.set_event_loop(None)"
     ),
     "selector_loop": "drive(asyncio.SelectorEventLoop())",
     "subclass_of_selector_loop": "class Mine(asyncio.SelectorEventLoop): pass\ndrive(Mine())",
@@ -107,7 +108,7 @@ def test_nothing_is_replaced_without_the_command(tmp_path):
     write(
         tmp_path,
         "program.py",
-        PREFACE + "print(isinstance(asyncio.SelectorEventLoop, tulipa.Loop), 'uvloop' in sys.modules)\n",
+        PREFACE + "print(issubclass(asyncio.SelectorEventLoop, tulipa.Loop), 'uvloop' in sys.modules)\n",
     )
     found = run(TULIPA[:1], "program.py", cwd=tmp_path)
     assert found.stdout == "False False\n", found.stderr

@@ -19,12 +19,14 @@ SCRIPTS = {
     "a_cancelled_timer": ("end\n", "loop.call_later(1000, print, 'never').cancel()\nprint('end')"),
     "a_task": (
         "done\n",
-        "import asyncio\nasync def work():\n    await asyncio.sleep(0.02)\n    print('done')\ntask = loop.create_task(work())",
+        "import asyncio\nasync def work():\n    await asyncio.sleep(0.02)\n    print('done')\n"
+        "task = loop.create_task(work())",
     ),
     "a_thread": (
-        "42\n",
+        "42\nlater\n",
         "import time\ndef work():\n    time.sleep(0.1)\n    return 42\n"
-        "loop.run_in_executor(None, work).add_done_callback(lambda future: print(future.result()))",
+        "def done(future):\n    print(future.result())\n    loop.call_later(0.05, print, 'later')\n"
+        "loop.run_in_executor(None, work).add_done_callback(done)",
     ),
     "await_then_callbacks": (
         "top\nafter\n",

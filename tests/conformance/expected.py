@@ -34,8 +34,9 @@ OWN_ACCEPT = "calls or replaces asyncio's private `_accept_connection` and `_add
 OWN_SIGNALS = "replaces `asyncio.unix_events.signal` by a mock, or reads the private `_signal_handlers`; tulipa has its own"
 OWN_SENDFILE = "calls or replaces asyncio's private `_sock_sendfile_native_impl`; tulipa's loop around the call is another"
 OWN_BIND = "replaces `asyncio.unix_events.socket` by a mock; tulipa binds Unix sockets itself"
+OWN_TRANSPORT = "reads the private `_read_ready_cb` of asyncio's transport and replaces its `_sock`"
 OWN_TURN = "replaces `_run_once` on the instance and reads `_selector`; tulipa's turn is native and has no selector"
-NO_WATCHERS = "mocks a child watcher; tulipa watches children by pidfd and never asks a watcher"
+NO_WATCHERS = "mocks a child watcher or looks into asyncio's own; tulipa watches children by pidfd and never asks a watcher"
 
 _SELECTOR_LOOP = "test_base_events.BaseEventLoopWithSelectorTests."
 _SIGNALS = "test_unix_events.SelectorEventLoopSignalTests."
@@ -54,6 +55,9 @@ DIFFERENCES = (
         ),
     ),
     Difference(MOCK_SOCKETS, (_SELECTOR_LOOP + "test_create_connection_bluetooth",)),
+    Difference(
+        MOCK_SOCKETS, ("test_sslproto.SslProtoHandshakeTests.test_connection_lost_when_busy",), since=(3, 13, 1)
+    ),
     Difference(OWN_ACCEPT, (_SELECTOR_LOOP + "test_accept_connection_retry",)),
     Difference(OWN_ACCEPT, (_SELECTOR_LOOP + "test_accept_connection_exception",)),
     Difference(
@@ -83,6 +87,12 @@ DIFFERENCES = (
             _SENDFILE + "test_sock_sendfile_os_error_next_call",
         ),
     ),
+    Difference(
+        OWN_TRANSPORT,
+        ("test_ssl.TestSSL.test_remote_shutdown_receives_trailing_data_on_slow_socket",),
+        since=(3, 14),
+        hangs=True,
+    ),
     Difference(OWN_BIND, ("test_unix_events.SelectorEventLoopUnixSocketTests.test_create_unix_server_bind_error",)),
     Difference(
         OWN_TURN,
@@ -96,6 +106,15 @@ DIFFERENCES = (
         NO_WATCHERS,
         ("test_subprocess.GenericWatcherTests.test_create_subprocess_fails_with_inactive_watcher",),
         before=(3, 14),
+    ),
+    Difference(
+        NO_WATCHERS,
+        (
+            "test_subprocess.SubprocessPidfdWatcherTests.test_watcher_implementation",
+            "test_subprocess.SubprocessThreadedWatcherTests.test_pid_not_reaped_before_exit_published",
+            "test_subprocess.SubprocessThreadedWatcherTests.test_watcher_implementation",
+        ),
+        since=(3, 14),
     ),
 )
 

@@ -71,14 +71,15 @@ async def test_devnull_and_inherited_descriptors(loop, tmp_path):
 async def test_env_cwd_and_pass_fds(loop, tmp_path):
     read_end, write_end = os.pipe()
     try:
-        process = await asyncio.create_subprocess_shell(
-            f"echo $NAME; pwd; echo passed >&{write_end}",
+        process = await python(
+            f"import os; print(os.environ['NAME'], os.getcwd()); os.write({write_end}, b'passed\\n')",
             stdout=PIPE,
             cwd=tmp_path,
-            env={"NAME": "value", "PATH": os.environ["PATH"]},
+            env={"NAME": "value"},
             pass_fds=[write_end],
         )
         out, _ = await process.communicate()
+        assert process.returncode == 0
         assert out.decode().split() == ["value", str(tmp_path)]
         assert os.read(read_end, 100) == b"passed\n"
     finally:
@@ -129,11 +130,11 @@ async def test_wait_may_be_called_by_many_and_again(loop):
 
 async def test_the_end_comes_after_all_output(loop):  # T22
     """`wait` resolves only when the pipes are closed: all output is there."""
-    process = await asyncio.create_subprocess_shell("echo before; (sleep 0.1; echo after) &", stdout=PIPE)
-    started = loop.time()
+    process = await asyncio.create_subprocess_shell("sleep 0.05; echo one; (sleep 0.1; echo two) &", stdout=PIPE)
     assert await process.wait() == 0
-    assert loop.time() - started >= 0.09
-    assert await process.stdout.read() == b"before\nafter\n"
+    assert process.stdout._buffer == b"one\ntwo\n"
+    assert process.stdout.at_eof() is False
+    assert await process.stdout.read() == b"one\ntwo\n"
 
 
 async def test_callbacks_of_a_subprocess_protocol_come_in_order(loop):  # T22

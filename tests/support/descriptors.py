@@ -48,7 +48,7 @@ def fill(sock: socket.socket) -> int:
     return total
 
 
-def small_buffers(*socks: socket.socket, size: int = 4096) -> None:
+def small_buffers(*socks: socket.socket, size: int = 65536) -> None:
     """Let the kernel hold as little as it agrees to, so that flow control sets in early."""
     for sock in socks:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)

@@ -94,7 +94,12 @@ impl<D: Driver, H: Host> Datagram<D, H> {
 
     pub(crate) fn send(&mut self, driver: &mut D, chunk: H::Chunk, to: Option<D::Address>) -> Sent {
         if self.lost {
-            return Sent::Dropped;
+            // asyncio still tries for whoever names a receiver, until `connection_lost` has run.
+            return match to.map(|to| driver.send(&mut self.source, chunk.as_ref(), Some(&to))) {
+                Some(Ok(Attempt::Done(()))) => Sent::Accepted,
+                Some(Err(code)) => Sent::Failed(code),
+                Some(Ok(Attempt::Pending)) | None => Sent::Dropped,
+            };
         }
         if self.queue.is_empty() {
             match driver.send(&mut self.source, chunk.as_ref(), to.as_ref()) {

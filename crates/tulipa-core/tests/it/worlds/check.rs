@@ -25,6 +25,7 @@ impl World {
             assert!(closing || !stream.closing, "closed, and still open");
             assert_eq!(self.lp.is_reading(token), !closing && !stream.paused);
             assert_eq!(self.lp.marks(token), stream.marks);
+            assert_eq!(self.lp.is_writing_paused(token), stream.writing_paused);
             assert_eq!(self.lp.eof_written(token), stream.eof_written);
             if !looks {
                 continue;

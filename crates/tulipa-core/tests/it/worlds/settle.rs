@@ -60,6 +60,8 @@ impl World {
         for (owner, stream) in &self.streams {
             let connection = &self.connections[&stream.end];
             assert!(stream.started);
+            let reader_gone = matches!(stream.ends, Ends::Write { .. }) && !connection.peer_open;
+            assert!(!reader_gone, "{owner:?} never heard that its reader has gone");
             if !self.lp.is_closing(stream.token) && !matches!(stream.ends, Ends::Write { .. }) {
                 assert!(stream.eof, "{owner:?} never saw the end: {connection:?}");
             }

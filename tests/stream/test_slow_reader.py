@@ -1,0 +1,123 @@
+"""70 MB to a slow reader, while the rest of the program keeps its pace. # V1"""
+
+import asyncio
+import resource
+import socket
+
+import pytest
+
+from tests.support.descriptors import small_buffers
+from tests.support.streams import raw_pair
+
+TOTAL = 70_000_000
+PERIOD = 0.010
+
+pytestmark = pytest.mark.all_drivers
+
+
+class Ticker:
+    """Counts a tick each 10 ms by the clock, and notes by how much each came late."""
+
+    def __init__(self, loop):
+        self.loop = loop
+        self.late = []
+        self.start = self.due = loop.time()
+        self.handle = None
+        self.schedule()
+
+    def schedule(self):
+        self.due += PERIOD
+        self.handle = self.loop.call_at(self.due, self.tick)
+
+    def tick(self):
+        self.late.append(self.loop.time() - self.due)
+        self.schedule()
+
+    def stop(self):
+        self.handle.cancel()
+
+
+async def slow_reader(loop, sock, pause):
+    """Reads in bursts with pauses in between, checks that the bytes count up, gives their number."""
+    total = 0
+    buffer = bytearray(1 << 20)
+    while True:
+        count = await loop.sock_recv_into(sock, buffer)
+        if not count:
+            return total
+        assert buffer[0] == total % 251
+        assert buffer[count - 1] == (total + count - 1) % 251
+        total += count
+        if pause:
+            await asyncio.sleep(pause)
+
+
+def pattern(size):
+    """`size` bytes whose value tells their place."""
+    unit = bytes(range(251))
+    return (unit * (size // 251 + 1))[:size]
+
+
+async def test_a_sender_with_flow_control_keeps_memory_bounded_and_the_ticker_on_time(loop):
+    left, right = raw_pair("tcp")
+    small_buffers(left, right, size=1 << 18)
+    with right:
+        _, writer = await asyncio.open_connection(sock=left)
+        ticker = Ticker(loop)
+        reading = loop.create_task(slow_reader(loop, right, 0.001))
+        unit = pattern(251 * 400)
+        sent = most = 0
+        while sent < TOTAL:
+            data = unit[: min(len(unit), TOTAL - sent)]
+            writer.write(data)
+            sent += len(data)
+            most = max(most, writer.transport.get_write_buffer_size())
+            await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        assert await reading == TOTAL
+        ticker.stop()
+        assert most <= 64 * 1024 + len(unit), "the sender was not held back"
+        assert len(ticker.late) >= (loop.time() - ticker.start) / PERIOD * 0.95 - 2
+        late = sorted(ticker.late)
+        assert late[int(len(late) * 0.95)] < PERIOD, f"the ticker drifted: {late[-5:]}"
+
+
+async def test_one_gigantic_write_arrives_whole_beside_a_ticker(loop):
+    left, right = raw_pair("tcp")
+    with right:
+        transport, _ = await loop.create_connection(asyncio.Protocol, sock=left)
+        ticker = Ticker(loop)
+        data = pattern(TOTAL)
+        reading = loop.create_task(slow_reader(loop, right, 0))
+        transport.write(data)
+        transport.close()
+        assert await reading == TOTAL
+        ticker.stop()
+        late = sorted(ticker.late) or [0]
+        assert late[int(len(late) * 0.9)] < 5 * PERIOD
+
+
+async def test_the_memory_of_a_receiver_stays_bounded(loop):
+    """A protocol that counts and drops: the process must not grow with the stream."""
+
+    class Counter(asyncio.Protocol):
+        total = 0
+
+        def data_received(self, data):
+            self.total += len(data)
+
+        def connection_lost(self, error):
+            done.set_result(self.total)
+
+    done = loop.create_future()
+    left, right = raw_pair("tcp")
+    await loop.create_connection(Counter, sock=left)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with right:
+        chunk = bytes(1 << 20)
+        for _ in range(64):
+            await loop.sock_sendall(right, chunk)
+        right.shutdown(socket.SHUT_WR)
+        assert await done == 64 << 20
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 16_000
