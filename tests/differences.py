@@ -15,13 +15,13 @@ from fnmatch import fnmatchcase
 
 @dataclass(frozen=True)
 class Difference:
-    """`test` is `folder/file.py::name` below tests/, or `folder/file.py::name/parameters`; `on` a pattern of backend names. What hangs is not run."""
+    """`test` is `folder/file.py::name` below tests/, or `folder/file.py::name/parameters`; `on` a pattern of backend names. `not_run`: it hangs, or fails by chance."""
 
     test: str
     on: str
     reason: str
     when: bool = True
-    hangs: bool = False
+    not_run: bool = False
 
 
 V = sys.version_info
@@ -35,7 +35,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "asyncio",
         "CPython 3.13.0: a refused run resets the state of the outer one",
         when=V[:3] == (3, 13, 0),
-        hangs=True,
+        not_run=True,
     ),
     Difference(
         "loop/test_executor.py::test_shutdown_takes_its_timeout_by_position",
@@ -88,7 +88,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "sockets/test_sock_streams.py::test_sendall_takes_any_buffer/array",
         "asyncio",
         "asyncio counts items for bytes and waits for ever",
-        hangs=True,
+        not_run=True,
     ),
     Difference(
         "datagram/test_udp.py::test_a_factory_that_raises_leaves_nothing_behind",
@@ -195,6 +195,52 @@ DIFFERENCES: tuple[Difference, ...] = (
         "asyncio",
         "asyncio's socket transport keeps methods of its own before 3.12, a cycle",
         when=V < (3, 12),
+    ),
+    *(
+        Difference(
+            f"stream/test_contexts.py::{test}",
+            "asyncio",
+            "T18: asyncio follows the rule from 3.15 on",
+            when=V < (3, 15),
+        )
+        for test in (
+            "test_who_resumes_reading_does_not_leak_his_context",
+            "test_each_accepted_connection_has_a_context_of_its_own",
+            "test_a_task_started_in_a_protocol_inherits_the_connections_context",
+        )
+    ),
+    Difference(
+        "stream/test_nodelay.py::test_on_sockets_of_the_program/0",
+        "asyncio",
+        "T32: asyncio sets TCP_NODELAY by the number of the protocol",
+    ),
+    Difference(
+        "stream/test_create_connection.py::test_two_transports_for_one_descriptor_are_refused_by_name",
+        "asyncio",
+        "G12: asyncio lets two transports share a descriptor, before 3.12",
+        when=V < (3, 12),
+    ),
+    Difference(
+        "stream/test_nodelay.py::test_on_connections_of_a_server_with_a_ready_made_socket",
+        "asyncio",
+        "T32: accepted sockets have their listener's protocol number",
+    ),
+    Difference(
+        "stream/test_create_connection.py::test_a_factory_that_raises_leaves_nothing_behind",
+        "asyncio",
+        "asyncio leaves the socket to the garbage collector",
+    ),
+    Difference(
+        "stream/test_server.py::test_a_factory_that_raises_is_reported_and_the_server_goes_on",
+        "asyncio",
+        "asyncio leaves the accepted socket open, and the client waits",
+    ),
+    Difference(
+        "stream/test_slow_reader.py::test_one_gigantic_write_arrives_whole_beside_a_ticker",
+        "asyncio",
+        "asyncio moves the rest of its buffer with each send, before 3.12",
+        when=V < (3, 12),
+        not_run=True,
     ),
     Difference(
         "loop/test_own_descriptors.py::*_may_be_closed",

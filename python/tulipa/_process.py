@@ -83,13 +83,15 @@ class ProcessMixin(Host):
             raise
         return transport
 
-    def _close_processes(self) -> None:
-        """Stop watching children and close their pidfds; called by `Loop.close()`.
+    def close(self) -> None:
+        """Stop watching children, then close what comes after in the line of classes.
 
         The children themselves live on; their transports warn when they are collected.
         """
-        for child in list(self._children.values()):
-            child.forget()
+        if not self.is_closed() and not self.is_running():
+            for child in list(self._children.values()):
+                child.forget()
+        super().close()
 
 
 class _Child:

@@ -87,8 +87,8 @@ async def test_one_gigantic_write_arrives_whole_beside_a_ticker(loop):
     left, right = raw_pair("tcp")
     with right:
         transport, _ = await loop.create_connection(asyncio.Protocol, sock=left)
-        ticker = Ticker(loop)
         data = pattern(TOTAL)
+        ticker = Ticker(loop)
         reading = loop.create_task(slow_reader(loop, right, 0))
         transport.write(data)
         transport.close()

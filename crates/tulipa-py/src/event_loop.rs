@@ -5,17 +5,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyCFunction, PyDict, PyFloat, PyList, PyTuple};
+use pyo3::types::{PyDict, PyFloat, PyList, PyTuple};
 use tulipa_core::{Direction, Held, Inbox, Instant, Loop, Remains, TimerId, Token};
 use tulipa_sys::{OpenError, SystemDriver, Waker};
 
 use crate::error;
+use crate::ffi::call::{address, is_bound_native};
 use crate::ffi::cell::StateCell;
 use crate::ffi::object::Obj;
 use crate::ffi::raw::{Arguments, Parsed, method};
@@ -133,10 +134,7 @@ impl LoopCore {
     pub(crate) fn foreign_now(&self, event_loop: &Bound<'_, Self>) -> PyResult<Option<Instant>> {
         let py = event_loop.py();
         let time = event_loop.getattr(intern!(py, "time"))?;
-        if let Ok(function) = time.cast::<PyCFunction>()
-            && function.getattr(intern!(py, "__self__"))?.is(event_loop)
-            && function.getattr(intern!(py, "__name__"))?.eq("time")?
-        {
+        if is_bound_native(&time, event_loop, TIME.load(Ordering::Relaxed)) {
             return Ok(None);
         }
         Ok(Some(Instant::from_secs(time.call0()?.extract()?)))
@@ -320,9 +318,20 @@ impl LoopCore {
     }
 }
 
+/// Where the code of `time` is, to tell it from a replacement.
+static TIME: AtomicUsize = AtomicUsize::new(0);
+
 /// The methods that run once per callback, to be installed raw.
 pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
+    let clock = method!(
+        c"time",
+        noargs,
+        time,
+        c"time($self)\n--\n\nSeconds on the monotonic clock, as time.monotonic(); see asyncio.loop.time."
+    );
+    TIME.store(address(&clock), Ordering::Relaxed);
     vec![
+        clock,
         method!(c"call_soon", vector, call_soon, c"call_soon($self, callback, *args, context=None)\n--\n\nSchedule a call for the next turn; see asyncio.loop.call_soon."),
         method!(
             c"call_later",

@@ -80,6 +80,24 @@ pub(crate) fn method1<'py>(
     }
 }
 
+/// The address of the C function behind the definition of a method without arguments.
+pub(crate) fn address(definition: &ffi::PyMethodDef) -> usize {
+    // SAFETY: every variant of the union is a function pointer, and only its address is looked at.
+    unsafe { definition.ml_meth.PyCFunction as usize }
+}
+
+/// Whether `function` is the C function at `address`, bound to `object`.
+#[inline]
+pub(crate) fn is_bound_native(function: &Bound<'_, PyAny>, object: &Bound<'_, PyAny>, address: usize) -> bool {
+    let function = function.as_ptr();
+    // SAFETY: attached; the second and third call get what the first has checked.
+    unsafe {
+        ffi::PyCFunction_Check(function) != 0
+            && ffi::PyCFunction_GetSelf(function) == object.as_ptr()
+            && ffi::PyCFunction_GetFunction(function).is_some_and(|function| function as usize == address)
+    }
+}
+
 /// Runs the Python handlers of signals that have arrived.
 ///
 /// # Errors

@@ -1,0 +1,355 @@
+"""Servers: sockets, life cycle, errors. # T8 # T42 # T45"""
+
+import asyncio
+import errno
+import os
+import socket
+import sys
+
+import pytest
+
+from tests.support.recorders import Recorder
+from tests.support.streams import turns
+
+pytestmark = pytest.mark.all_drivers
+V = sys.version_info
+
+
+class Served(Recorder):
+    """Keeps all protocols that a server made."""
+
+    made: list = []
+
+    def __init__(self):
+        super().__init__()
+        self.made.append(self)
+
+
+def new_served():
+    return type("Served", (Served,), {"made": []})
+
+
+async def until(condition):
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+async def test_it_is_an_asyncio_server(loop):  # T8
+    server = await loop.create_server(Recorder, "127.0.0.1", 0)
+    assert isinstance(server, asyncio.AbstractServer)
+    assert isinstance(server.sockets, tuple)
+    assert len(server.sockets) == 1
+    assert isinstance(server.sockets[0], asyncio.trsock.TransportSocket)
+    assert server.get_loop() is loop
+    assert server.is_serving()
+    assert server._ssl_context is None  # T42
+    assert "Server" in repr(server)
+    server.close()
+    assert not server.is_serving()
+    assert server.sockets == ()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_it_accepts_connections(loop):
+    served = new_served()
+    async with await loop.create_server(served, "127.0.0.1", 0) as server:
+        client, protocol = await loop.create_connection(Recorder, *server.sockets[0].getsockname())
+        client.write(b"hello")
+        await until(lambda: served.made and served.made[0].data == b"hello")
+        accepted = served.made[0].transport
+        assert accepted.get_extra_info("peername") == client.get_extra_info("sockname")
+        assert not os.get_inheritable(accepted.get_extra_info("socket").fileno())
+        accepted.write(b"answer")
+        await protocol.until_data(6)
+        client.close()
+        await served.made[0].until("connection_lost")
+
+
+async def test_several_addresses(loop):
+    async with await loop.create_server(Recorder, ["127.0.0.1", "::1"], 0) as server:
+        assert {sock.family for sock in server.sockets} == {socket.AF_INET, socket.AF_INET6}
+        for sock in server.sockets:
+            transport, protocol = await loop.create_connection(Recorder, *sock.getsockname()[:2])
+            transport.abort()
+            await protocol.until("connection_lost")
+        await turns(5)
+
+
+@pytest.mark.parametrize("host", [None, ""])
+async def test_all_addresses(loop, host):
+    async with await loop.create_server(Recorder, host, 0) as server:
+        assert any(sock.getsockname()[0] in ("0.0.0.0", "::") for sock in server.sockets)
+
+
+async def test_a_taken_address_is_an_error_that_names_it(loop):  # G11
+    async with await loop.create_server(Recorder, "127.0.0.1", 0) as server:
+        address = server.sockets[0].getsockname()
+        with pytest.raises(OSError) as caught:
+            await loop.create_server(Recorder, *address)
+        assert caught.value.errno == errno.EADDRINUSE
+        assert str(address[1]) in str(caught.value)
+
+
+async def test_an_address_can_be_taken_again_right_after(loop):
+    for _ in range(3):
+        server = await loop.create_server(Recorder, "127.0.0.1", 0)
+        address = server.sockets[0].getsockname()
+        transport, protocol = await loop.create_connection(Recorder, *address)
+        server.close()
+        transport.abort()
+        await turns(5)
+        server = await loop.create_server(Recorder, *address)
+        server.close()
+        await turns(2)
+
+
+async def test_reuse_port(loop):
+    async with await loop.create_server(Recorder, "127.0.0.1", 0, reuse_port=True) as server:
+        address = server.sockets[0].getsockname()
+        async with await loop.create_server(Recorder, *address, reuse_port=True):
+            pass
+
+
+async def test_start_serving_later(loop):
+    server = await loop.create_server(Recorder, "127.0.0.1", 0, start_serving=False)
+    assert not server.is_serving()
+    await server.start_serving()
+    assert server.is_serving()
+    await server.start_serving()
+    transport, protocol = await loop.create_connection(Recorder, *server.sockets[0].getsockname())
+    transport.abort()
+    server.close()
+    await turns(5)
+
+
+async def test_serve_forever_until_cancelled(loop):
+    server = await loop.create_server(Recorder, "127.0.0.1", 0)
+    task = loop.create_task(server.serve_forever())
+    await asyncio.sleep(0.001)
+    assert server.is_serving()
+    with pytest.raises(RuntimeError, match="already"):
+        await server.serve_forever()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not server.is_serving()
+    with pytest.raises(RuntimeError, match="closed"):
+        await server.serve_forever()
+
+
+async def test_close_refuses_new_clients_and_keeps_the_old(loop):
+    served = new_served()
+    server = await loop.create_server(served, "127.0.0.1", 0)
+    address = server.sockets[0].getsockname()
+    client, protocol = await loop.create_connection(Recorder, *address)
+    await until(lambda: served.made)
+    server.close()
+    await turns(2)
+    with pytest.raises(ConnectionRefusedError):
+        await loop.create_connection(Recorder, *address)
+    client.write(b"still served")
+    await served.made[0].until_data(12)
+    client.abort()
+    await served.made[0].until("connection_lost")
+
+
+async def test_wait_closed_waits_for_connections(loop):  # T45
+    """From 3.12 on; before, it returned at once when the server was closed."""
+    served = new_served()
+    server = await loop.create_server(served, "127.0.0.1", 0)
+    client, protocol = await loop.create_connection(Recorder, *server.sockets[0].getsockname())
+    await until(lambda: served.made)
+    server.close()
+    waiting = loop.create_task(server.wait_closed())
+    await asyncio.sleep(0.01)
+    assert waiting.done() is (V < (3, 12))
+    client.close()
+    await waiting
+    await served.made[0].until("connection_lost")
+
+
+@pytest.mark.skipif(V < (3, 13), reason="close_clients and abort_clients came with Python 3.13")
+@pytest.mark.parametrize("how", ["close_clients", "abort_clients"])
+async def test_clients_can_be_closed_or_aborted(loop, how):  # T8
+    served = new_served()
+    server = await loop.create_server(served, "127.0.0.1", 0)
+    client, protocol = await loop.create_connection(Recorder, *server.sockets[0].getsockname())
+    await until(lambda: served.made)
+    getattr(server, how)()
+    await served.made[0].until("connection_lost")
+    await protocol.until("connection_lost")
+    server.close()
+    await server.wait_closed()
+    getattr(server, how)()
+
+
+async def test_a_server_of_a_ready_made_socket(loop):
+    sock = socket.create_server(("127.0.0.1", 0))
+    async with await loop.create_server(Recorder, sock=sock) as server:
+        assert server.sockets[0].getsockname() == sock.getsockname()
+        transport, protocol = await loop.create_connection(Recorder, *sock.getsockname())
+        transport.abort()
+        await turns(5)
+    assert sock.fileno() == -1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"host": "127.0.0.1", "port": 0, "sock": "stream"}, {"sock": "datagram"}, {"ssl": True, "host": "127.0.0.1", "port": 0}, {"host": "127.0.0.1", "port": 0, "ssl_handshake_timeout": 1}],
+    ids=["nothing", "both", "datagram", "wrong ssl", "timeout without ssl"],
+)
+async def test_wrong_arguments_are_refused(loop, options):
+    with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagram:
+        made = {"stream": stream, "datagram": datagram}
+        options = {name: made.get(value, value) if name == "sock" else value for name, value in options.items()}
+        with pytest.raises((ValueError, TypeError)) as caught:
+            await loop.create_server(Recorder, **options)
+        assert str(caught.value)
+
+
+async def test_a_factory_that_raises_is_reported_and_the_server_goes_on(loop, reported):  # R8
+    fail = True
+
+    def factory():
+        if fail:
+            raise LookupError("factory")
+        return Recorder()
+
+    async with await loop.create_server(factory, "127.0.0.1", 0) as server:
+        address = server.sockets[0].getsockname()
+        loop.set_debug(True)
+        with socket.create_connection(address) as client:
+            client.setblocking(False)
+            assert await asyncio.wait_for(loop.sock_recv(client, 1), 1) == b""
+        loop.set_debug(False)
+        assert str(reported.pop()["exception"]) == "factory"
+        fail = False
+        transport, protocol = await loop.create_connection(Recorder, *address)
+        transport.write(b"x")
+        transport.close()
+        await protocol.until("connection_lost")
+        await turns(5)
+
+
+async def test_a_client_that_is_gone_before_it_is_accepted(loop):
+    served = new_served()
+    async with await loop.create_server(served, "127.0.0.1", 0) as server:
+        address = server.sockets[0].getsockname()
+        for _ in range(20):
+            sock = socket.create_connection(address)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            sock.close()
+        transport, protocol = await loop.create_connection(Recorder, *address)
+        await until(lambda: any(peer.events == ["connection_made"] for peer in served.made))
+        transport.abort()
+        await until(lambda: all("connection_lost" in peer.events for peer in served.made))
+
+
+async def test_a_closed_client_socket_that_sent_before_it_was_accepted(loop):
+    served = new_served()
+    async with await loop.create_server(served, "127.0.0.1", 0) as server:
+        with socket.create_connection(server.sockets[0].getsockname()) as client:
+            client.sendall(b"sent and gone")
+        await until(lambda: served.made and "connection_lost" in served.made[0].events)
+        assert served.made[0].data == b"sent and gone"
+
+
+async def test_the_last_descriptor_is_gone(loop, reported):
+    """Out of descriptors, the server pauses and says so, and goes on when there are some again. # R8"""
+    import resource
+
+    served = new_served()
+    async with await loop.create_server(served, "127.0.0.1", 0) as server:
+        address = server.sockets[0].getsockname()
+        clients = [socket.socket() for _ in range(3)]
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        used = max(int(name) for name in os.listdir("/proc/self/fd"))
+        holders = []
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (used + 1, hard))
+            try:
+                while True:
+                    holders.append(os.dup(0))
+            except OSError:
+                pass
+            for client in clients:
+                client.connect(address)
+            await until(lambda: reported)
+            assert reported[0]["exception"].errno == errno.EMFILE
+            assert not served.made
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            for number in holders:
+                os.close(number)
+        async with asyncio.timeout(5):
+            await until(lambda: len(served.made) == 3)
+        for client in clients:
+            client.close()
+        await until(lambda: all("connection_lost" in peer.events for peer in served.made))
+        reported.clear()
+
+
+async def test_unix_servers(loop, tmp_path):
+    path = tmp_path / "socket"
+    served = new_served()
+    async with await loop.create_unix_server(served, path) as server:
+        assert server.sockets[0].getsockname() == str(path)
+        client, protocol = await loop.create_unix_connection(Recorder, str(path))
+        client.write(b"unix")
+        await until(lambda: served.made and served.made[0].data == b"unix")
+        client.abort()
+        await served.made[0].until("connection_lost")
+    await turns(2)
+    assert path.exists() is (V < (3, 13)), "the socket is cleaned up from 3.13 on"
+
+
+@pytest.mark.skipif(V < (3, 13), reason="cleanup_socket came with Python 3.13")
+async def test_cleaning_up_a_unix_socket_can_be_declined(loop, tmp_path):  # T8
+    path = tmp_path / "socket"
+    async with await loop.create_unix_server(Recorder, str(path), cleanup_socket=False):
+        pass
+    await turns(2)
+    assert path.exists()
+
+
+async def test_unix_servers_take_over_stale_sockets_and_refuse_other_files(loop, tmp_path):
+    stale = socket.socket(socket.AF_UNIX)
+    stale.bind(str(tmp_path / "stale"))
+    stale.close()
+    async with await loop.create_unix_server(Recorder, str(tmp_path / "stale")):
+        pass
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(OSError, match="in use"):
+        await loop.create_unix_server(Recorder, str(tmp_path / "file"))
+
+
+async def test_abstract_unix_addresses(loop):
+    name = f"\0tulipa-test-{os.getpid()}"
+    async with await loop.create_unix_server(Recorder, name):
+        transport, protocol = await loop.create_unix_connection(Recorder, name)
+        transport.abort()
+        await turns(5)
+
+
+async def test_five_hundred_clients_echo(loop):
+    async def echo(reader, writer):
+        while data := await reader.read(1000):
+            writer.write(data)
+        writer.close()
+
+    async def talk(number):
+        reader, writer = await asyncio.open_connection(*address)
+        for turn in range(3):
+            message = b"%d-%d" % (number, turn)
+            writer.write(message)
+            assert await reader.readexactly(len(message)) == message
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(echo, "127.0.0.1", 0, backlog=600)
+    address = server.sockets[0].getsockname()
+    await asyncio.gather(*(talk(number) for number in range(500)))
+    server.close()
+    await server.wait_closed()
+    await asyncio.sleep(0.01)
