@@ -15,6 +15,25 @@ _Ts = TypeVarTuple("_Ts")
 _T = TypeVar("_T")
 _Bytes = bytes | bytearray | memoryview[Any]
 
+__all__ = [
+    "Handle",
+    "TimerHandle",
+    "TransportCore",
+    "StreamCore",
+    "DatagramCore",
+    "LoopCore",
+    "Listener",
+    "Waiter",
+    "sendfile",
+    "remove_stale_socket",
+    "path_identity",
+    "unlink_if_identity",
+    "pidfd_open",
+    "driver_names",
+    "probe",
+    "__version__",
+]
+
 __version__: str
 
 def driver_names() -> list[str]:
@@ -71,8 +90,7 @@ class CoreMethods:
     # The turn, and the life of the loop.
     @property
     def driver(self) -> str: ...
-    @property
-    def _ready(self) -> Sequence[asyncio.Handle]: ...
+    def _ready_handles(self) -> list[asyncio.Handle]: ...
     @property
     def _scheduled(self) -> Sequence[asyncio.TimerHandle]: ...
     @property

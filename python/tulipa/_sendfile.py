@@ -18,7 +18,6 @@ import errno
 import io
 import os
 import socket
-from collections.abc import Callable
 from typing import Any
 
 from . import _native
@@ -52,13 +51,14 @@ class SendfileMixin(Host):
         Follows asyncio.selector_events.BaseSelectorEventLoop._sendfile_native.
         """
         sock: socket.socket = transport._sock
+        self._check_sendfile_params(sock, file, offset, count)
         # Raises RuntimeError when another sendfile is under way: nothing to undo then.
         all_written = transport._make_empty_waiter()
         was_reading: bool = transport.is_reading()
         try:
             transport.pause_reading()
             await all_written
-            return await _Transfer(self, sock, file, offset, count).run_alone()
+            return await _Transfer(self, sock, file, offset, count).run()
         finally:
             transport._reset_empty_waiter()
             if was_reading:
@@ -85,7 +85,7 @@ class _Transfer:
         self._done: asyncio.Future[None] = loop.create_future()
 
     async def run(self) -> int:
-        """Send over a socket of the program's own; return how many bytes went.
+        """Send until the count is reached or the file ends; return how many bytes went.
 
         Nothing that others send is put between two parts of the file: the whole transfer
         has one place in the queue of the socket (R6).
@@ -94,16 +94,16 @@ class _Transfer:
         if self._loop._has_waiters(self._sock, fd, True) or not self._first_step():
             place = self._loop._enqueue(self._sock, fd, True, self._attempt, self._done)
             try:
-                await self._until_done(fd, _do_nothing)
+                # A callback, even one that does nothing, has room reported once per turn
+                # (rule 3), and the first in the queue tries again then.
+                self._loop._add_writer(fd, _do_nothing)
+                await self._done
             finally:
                 self._loop._dequeue(place)
-        return self._sent
-
-    async def run_alone(self) -> int:
-        """Send over the socket of a transport, which lets nobody else write meanwhile."""
-        fd = self._sock.fileno()
-        if not self._first_step():
-            await self._until_done(fd, self._on_writable)
+                # A descriptor that was closed meanwhile is no longer ours to touch.
+                if self._sock.fileno() == fd:
+                    self._loop._remove_writer(fd)
+                self._set_position()
         return self._sent
 
     def _first_step(self) -> bool:
@@ -116,33 +116,9 @@ class _Transfer:
             self._set_position()
         return finished
 
-    async def _until_done(self, fd: int, on_writable: Callable[[], object]) -> None:
-        # A callback, even one that does nothing, has room reported once per turn (rule 3).
-        self._loop._add_writer(fd, on_writable)
-        try:
-            await self._done
-        finally:
-            # A descriptor that was closed meanwhile is no longer ours to touch.
-            if self._sock.fileno() == fd:
-                self._loop._remove_writer(fd)
-            self._set_position()
-
     def _set_position(self) -> None:
         with contextlib.suppress(OSError):  # What is no file has no position.
             os.lseek(self._file_fd, self._offset, os.SEEK_SET)
-
-    def _on_writable(self) -> None:
-        if self._done.done():
-            return
-        try:
-            finished = self._step()
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as exc:
-            self._done.set_exception(exc)
-        else:
-            if finished:
-                self._done.set_result(None)
 
     def _attempt(self) -> None:
         if not self._step():

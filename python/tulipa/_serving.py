@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import functools
+import operator
 import os
 import socket
 import ssl as ssl_module
@@ -121,6 +122,8 @@ class ServingMixin(UnixMixin, Host):
             kind = type(address).__name__
             raise TypeError(f"sendto(): {family.name} address must be tuple, not {kind}")
         host, port, *rest = address
+        if not 0 <= operator.index(port) <= 0xFFFF:
+            raise OverflowError("sendto(): port must be 0-65535.")
         found = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM)[0][4]
         return (*found[:2], *rest) if rest else found
 

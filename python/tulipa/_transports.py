@@ -42,6 +42,10 @@ class _Transport(TransportCore):
         return f"<{' '.join(info)}>"
 
     @property
+    def _closing(self) -> bool:
+        return self.is_closing()
+
+    @property
     def _protocol_paused(self) -> bool:
         return self._writing_paused()
 

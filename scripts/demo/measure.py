@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -63,6 +64,8 @@ class Child:
 
     def port(self) -> int:
         """The first line of a server."""
+        if not select.select([self.process.stdout], [], [], LIMIT_SECONDS)[0]:
+            raise Failed(f"not listening after {LIMIT_SECONDS:.0f} s")
         line = self.process.stdout.readline()
         if not line.strip().isdigit():
             raise Failed(self._reason())

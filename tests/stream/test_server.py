@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import os
 import socket
 import sys
@@ -219,10 +220,13 @@ async def test_a_factory_that_raises_is_reported_and_the_server_goes_on(loop, re
     async with await loop.create_server(factory, "127.0.0.1", 0) as server:
         address = server.sockets[0].getsockname()
         loop.set_debug(True)
-        with socket.create_connection(address) as client:
-            client.setblocking(False)
-            assert await asyncio.wait_for(loop.sock_recv(client, 1), 1) == b""
-        loop.set_debug(False)
+        try:
+            with socket.create_connection(address) as client:
+                client.setblocking(False)
+                assert await asyncio.wait_for(loop.sock_recv(client, 1), 1) == b""
+        finally:
+            loop.set_debug(False)
+            gc.collect()
         assert str(reported.pop()["exception"]) == "factory"
         fail = False
         transport, protocol = await loop.create_connection(Recorder, *address)

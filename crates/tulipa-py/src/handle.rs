@@ -208,24 +208,24 @@ fn is_true(slot: &Slot, py: Python<'_>) -> bool {
 
 fn cancel<'py>(handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = handle.py();
-    let types = types(py)?;
-    if let Some(slots) = types.slots.of(handle) {
-        if !is_true(slots.at(CANCELLED), py) {
-            slots.at(CANCELLED).set(PyBool::new(py, true).to_owned().into_any());
-            let event_loop = slots.at(LOOP).get(py);
-            let debug = event_loop
-                .as_ref()
-                .and_then(|event_loop| event_loop.cast::<LoopCore>().ok())
-                .is_some_and(|event_loop| event_loop.get().is_debug());
-            if debug {
-                // Slow-callback reports must be able to say what was cancelled.
-                slots.at(REPR).set(handle.repr()?.into_any());
-            }
-            drop(slots.at(CALLBACK).take(py));
-            drop(slots.at(ARGS).take(py));
-        }
+    let done = Ok(py.None().into_bound(py));
+    let Some(slots) = types(py)?.slots.of(handle) else { return done };
+    if is_true(slots.at(CANCELLED), py) {
+        return done;
     }
-    Ok(py.None().into_bound(py))
+    slots.at(CANCELLED).set(PyBool::new(py, true).to_owned().into_any());
+    let event_loop = slots.at(LOOP).get(py);
+    let debug = event_loop
+        .as_ref()
+        .and_then(|event_loop| event_loop.cast::<LoopCore>().ok())
+        .is_some_and(|event_loop| event_loop.get().is_debug());
+    if debug {
+        // Slow-callback reports must be able to say what was cancelled.
+        slots.at(REPR).set(handle.repr()?.into_any());
+    }
+    drop(slots.at(CALLBACK).take(py));
+    drop(slots.at(ARGS).take(py));
+    done
 }
 
 fn cancel_timer<'py>(handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {

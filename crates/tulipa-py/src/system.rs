@@ -6,17 +6,21 @@ use std::path::PathBuf;
 use pyo3::exceptions::PyBlockingIOError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use tulipa_core::Attempt;
+use tulipa_core::{Attempt, Code};
 use tulipa_sys::file;
 use tulipa_sys::probe::IoUring;
 
 use crate::error::os_error;
 
+/// EINVAL.
+const INVALID: i32 = 22;
+
 /// Copy bytes from a file to a descriptor in the kernel; returns how many.
 ///
 /// Raises `BlockingIOError` if the descriptor has no room, `OSError` if the two do not go together.
 #[pyfunction]
-pub(crate) fn sendfile(py: Python<'_>, out_fd: i32, in_fd: i32, offset: u64, count: usize) -> PyResult<usize> {
+pub(crate) fn sendfile(py: Python<'_>, out_fd: i32, in_fd: i32, offset: i64, count: usize) -> PyResult<usize> {
+    let Ok(offset) = u64::try_from(offset) else { return Err(os_error(py, Code(INVALID))) };
     match file::sendfile(out_fd, in_fd, Some(offset), count) {
         Ok(Attempt::Done(sent)) => Ok(sent),
         Ok(Attempt::Pending) => Err(PyBlockingIOError::new_err((11, "the descriptor has no room now"))),

@@ -1,6 +1,7 @@
 """The three loops that are compared, by name. A program of the demo is told one of these names."""
 
 import asyncio
+import importlib
 import resource
 
 FACTORIES = {
@@ -10,12 +11,16 @@ FACTORIES = {
 }
 
 
-def run(main, name):
-    """Run the coroutine `main` on the loop of that name and return its result."""
-    module, _, factory = FACTORIES[name].partition(":")
-    new_loop = getattr(__import__(module), factory)
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        return runner.run(main)
+def factory(name):
+    """Return what makes loops of that name."""
+    module, _, function = FACTORIES[name].partition(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def run(name, main, *arguments):
+    """Run the coroutine function `main` on a loop of that name and return its result."""
+    with asyncio.Runner(loop_factory=factory(name)) as runner:
+        return runner.run(main(*arguments))
 
 
 def cpu_seconds():

@@ -51,4 +51,4 @@ async def main():
 
 
 if __name__ == "__main__":
-    print(json.dumps(loops.run(main(), sys.argv[1])))
+    print(json.dumps(loops.run(sys.argv[1], main)))

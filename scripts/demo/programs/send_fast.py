@@ -118,4 +118,4 @@ async def main(megabytes):
 
 
 if __name__ == "__main__":
-    print(json.dumps(loops.run(main(int(sys.argv[2])), sys.argv[1])))
+    print(json.dumps(loops.run(sys.argv[1], main, int(sys.argv[2]))))

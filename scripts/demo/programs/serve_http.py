@@ -52,8 +52,7 @@ def serve_aiohttp(loop_name):
 
     app = web.Application()
     app.add_routes([web.get("/", text), web.get("/cpu", cpu)])
-    module, _, factory = loops.FACTORIES[loop_name].partition(":")
-    loop = getattr(__import__(module), factory)()
+    loop = loops.factory(loop_name)()
     web.run_app(app, sock=listening_socket(), loop=loop, print=None, access_log=None)
 
 

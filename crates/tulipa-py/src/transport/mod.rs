@@ -28,6 +28,9 @@ use crate::ffi::raw::{method, table};
 use crate::ffi::slot::Slot;
 use crate::host::Chunk;
 
+/// How many protocols in a row may replace themselves when they are asked for a buffer.
+const PROTOCOLS_MAX: usize = 16;
+
 /// The native fields of every transport.
 #[repr(C)]
 pub(crate) struct TransportFields {
@@ -35,7 +38,7 @@ pub(crate) struct TransportFields {
     pub(crate) protocol: Slot,
     pub(crate) server: Slot,
     /// The Python object that owns the descriptor, if one does: a socket or a file.
-    file: Slot,
+    pub(crate) file: Slot,
     /// The context that the protocol's methods run in (T18).
     pub(crate) context: Slot,
     /// What `connection_lost` is to be given, if it is not an error of the driver's.
@@ -283,12 +286,18 @@ pub(crate) fn started(event_loop: &Bound<'_, LoopCore>, token: Token, transport:
 pub(crate) fn readable(event_loop: &Bound<'_, LoopCore>, token: Token, transport: &Bound<'_, PyAny>) -> PyResult<()> {
     let fields = fields(transport)?;
     if datagram::is_datagram(event_loop, token) {
-        datagram::readable(event_loop, token, transport, fields)
-    } else if fields.buffered.get() {
-        stream::readable_into(event_loop, token, transport, fields)
-    } else {
-        stream::readable(event_loop, token, transport, fields)
+        return datagram::readable(event_loop, token, transport, fields);
     }
+    for _ in 0..PROTOCOLS_MAX {
+        if !fields.buffered.get() {
+            return stream::readable(event_loop, token, transport, fields);
+        }
+        if stream::readable_into(event_loop, token, transport, fields)? {
+            return Ok(());
+        }
+    }
+    let error = PyRuntimeError::new_err("get_buffer() replaces the protocol again and again; replace it once");
+    failed(event_loop, transport, error, "Fatal error: protocol.get_buffer() call failed.")
 }
 
 /// The buffer has passed its high-water mark.

@@ -105,9 +105,25 @@ pub(crate) fn launch(
 /// Makes sure that nobody else uses a descriptor that a transport is to own (G12).
 ///
 /// # Errors
-/// `RuntimeError` if a callback of the program's or a waiting operation does.
+/// `RuntimeError` if another transport, a callback of the program's or a waiting operation does.
 pub(crate) fn claim(event_loop: &Bound<'_, LoopCore>, fd: i32) -> PyResult<()> {
     let py = event_loop.py();
+    let owner = event_loop.get().with(py, |state| {
+        let token = state.owners.get(&fd).copied().filter(|token| !state.core.is_closing(*token))?;
+        state.core.transport(token).map(|owner| owner.object().clone())
+    });
+    if let Some(owner) = owner {
+        let owner = owner.into_bound(py);
+        // A socket that was closed behind its transport's back has left its number to the next one (R6).
+        let holds = match fields(&owner)?.file.get(py) {
+            Some(file) => file.call_method0(intern!(py, "fileno"))?.extract::<i32>()? == fd,
+            None => true,
+        };
+        if holds {
+            let message = format!("File descriptor {fd} is used by transport {}", owner.repr()?);
+            return Err(PyRuntimeError::new_err(message));
+        }
+    }
     let idle = event_loop.get().with(py, |state| {
         let State { core, watches, .. } = state;
         match watches.get(&fd) {

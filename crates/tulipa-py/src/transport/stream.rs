@@ -56,14 +56,16 @@ pub(super) fn readable(
     }
 }
 
+/// Reads into the protocol's own buffer. `false` if asking for it has replaced the protocol (R3): nothing was read then.
 pub(super) fn readable_into(
     event_loop: &Bound<'_, LoopCore>,
     token: Token,
     transport: &Bound<'_, PyAny>,
     fields: &TransportFields,
-) -> PyResult<()> {
+) -> PyResult<bool> {
     let py = event_loop.py();
     let core = event_loop.get();
+    let asked = fields.protocol.get(py);
     let hint = (-1_i32).into_pyobject(py)?.into_any();
     let buffer = tell(fields, intern!(py, "get_buffer"), Some(&hint)).and_then(|buffer| {
         let Some(buffer) = buffer else { return Ok(None) };
@@ -75,27 +77,33 @@ pub(super) fn readable_into(
     });
     let mut held = match buffer {
         Ok(Some(held)) => held,
-        Ok(None) => return Ok(()),
+        Ok(None) => return Ok(true),
         Err(error) => {
-            return failed(event_loop, transport, error, "Fatal error: protocol.get_buffer() call failed.");
+            let message = "Fatal error: protocol.get_buffer() call failed.";
+            return failed(event_loop, transport, error, message).map(|()| true);
         }
     };
+    let same = match (&asked, fields.protocol.get(py)) {
+        (Some(asked), Some(present)) => asked.is(&present),
+        _ => false,
+    };
+    if !same {
+        return Ok(false);
+    }
     let read = held.fill(|into| core.with(py, |state| state.core.read(token, into)));
     // The protocol may resize its buffer in `buffer_updated`, so nobody holds it by then.
     drop(held);
     match read {
         Read::Data(count) => {
             let count = count.into_pyobject(py)?.into_any();
-            match tell(fields, intern!(py, "buffer_updated"), Some(&count)) {
-                Ok(_) => Ok(()),
-                Err(error) => {
-                    failed(event_loop, transport, error, "Fatal error: protocol.buffer_updated() call failed.")
-                }
+            if let Err(error) = tell(fields, intern!(py, "buffer_updated"), Some(&count)) {
+                failed(event_loop, transport, error, "Fatal error: protocol.buffer_updated() call failed.")?;
             }
         }
-        Read::Eof => eof(event_loop, token, transport, fields),
-        Read::Nothing | Read::Failed(_) => Ok(()),
+        Read::Eof => eof(event_loop, token, transport, fields)?,
+        Read::Nothing | Read::Failed(_) => {}
     }
+    Ok(true)
 }
 
 fn eof(

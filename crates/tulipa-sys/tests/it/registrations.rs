@@ -238,7 +238,7 @@ fn a_driver_that_was_closed_refuses_everything_and_fails_at_nothing() {
         let name = world.driver.name();
         let token = world.attach(&mut source, BOTH);
         let nap = world.driver.nap();
-        world.driver.close();
+        world.driver.shut();
         // The wait that was under way keeps what it needs, and its findings concern nobody any more.
         world.driver.woken(nap);
         assert_eq!(epoll_entries(token), []);
