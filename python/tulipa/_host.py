@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from socket import socket
     from typing import Any, TypeVar
 
-    from tulipa._native import CoreMethods
+    from tulipa._native import LoopCore
 
     _ProtocolT = TypeVar("_ProtocolT", bound=asyncio.BaseProtocol)
 
-    class Host(CoreMethods, asyncio.BaseEventLoop):
+    class Host(LoopCore, asyncio.BaseEventLoop):
         """The native core over asyncio's base class, seen as one type."""
 
         # Of BaseEventLoop, without leave of its documentation.

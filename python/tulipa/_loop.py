@@ -17,7 +17,7 @@ from asyncio import base_events, events
 from asyncio.log import logger
 from collections.abc import Callable, Sequence
 from contextvars import Context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ._callbacks import CallbackMixin
 from ._compat import ThreadSafeHandle, callback_source, extract_stack, format_handle
@@ -32,9 +32,17 @@ from ._sockets import SocketMixin
 
 __all__ = ["Loop"]
 
+if TYPE_CHECKING:
+
+    class _Core:
+        """Nothing more: for the type checkers the core is a base of the mixins (see `Host`)."""
+
+else:
+    _Core = LoopCore
+
 
 class Loop(
-    LoopCore,
+    _Core,
     SignalMixin,
     ProcessMixin,
     PipeMixin,
@@ -53,10 +61,8 @@ class Loop(
     differences are listed in docs/compatibility.md.
     """
 
-    if not TYPE_CHECKING:
-
-        def __new__(cls, *args: Any, driver: str | None = None, **kwargs: Any) -> Loop:
-            return super().__new__(cls, driver=choose_driver(driver))
+    def __new__(cls, *args: Any, driver: str | None = None, **kwargs: Any) -> Self:
+        return super().__new__(cls, driver=choose_driver(driver))
 
     def __init__(self, *, driver: str | None = None) -> None:
         # Work that nobody would wait for, such as the wake-up pipe of signals; and work that the
@@ -200,11 +206,17 @@ class Loop(
             self._current_handle = None
         seconds = self.time() - begun
         if seconds >= self.slow_callback_duration:
-            base_events.logger.warning(
+            reports: Any = base_events  # Tests replace the logger there.
+            reports.logger.warning(
                 "Executing %s took %.3f seconds", format_handle(handle), seconds
             )
         # A traceback that the callback left behind keeps this frame, and so what is named in it.
         del handle
+
+    def _step_ran(self, owner: Any, seconds: float) -> None:
+        """Report a protocol's method, or the accepting of connections, if it was slow."""
+        if seconds >= self.slow_callback_duration:
+            base_events.logger.warning("Executing callbacks of %r took %.3f seconds", owner, seconds)
 
     def _warn_replaced(self, method: str, fd: int, handle: asyncio.Handle) -> None:
         logger.warning(
@@ -221,8 +233,9 @@ class Loop(
             "exception": exc,
             "handle": handle,
         }
-        if handle._source_traceback:
-            context["source_traceback"] = handle._source_traceback
+        looked_at: Any = handle
+        if looked_at._source_traceback:
+            context["source_traceback"] = looked_at._source_traceback
         self.call_exception_handler(context)
 
     def _protocol_failed(self, transport: Any, exc: BaseException, message: str) -> None:

@@ -1,15 +1,36 @@
 # What lives here: the types of the native module, as the Python layer uses them.
 # What does not: documentation of asyncio's own methods (BaseEventLoop has it).
 # Rule: every name here exists in the built module with this shape, and the other way round
-# (`make stubs`); what is marked `type_check_only` is for the type checkers alone.
+# (`make stubs`, tests/typing/test_public_names.py); what is marked `type_check_only` is for
+# the type checkers alone.
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from asyncio.transports import _FlowControlMixin
+from collections.abc import Callable, Iterable
 from contextvars import Context
 from typing import Any, Protocol, Self, TypeVar, TypeVarTuple, final, type_check_only
 
 from typing_extensions import disjoint_base
+
+__all__ = [
+    "DatagramCore",
+    "Handle",
+    "Listener",
+    "LoopCore",
+    "StreamCore",
+    "TimerHandle",
+    "TransportCore",
+    "Waiter",
+    "__version__",
+    "driver_names",
+    "path_identity",
+    "pidfd_open",
+    "probe",
+    "remove_stale_socket",
+    "sendfile",
+    "unlink_if_identity",
+]
 
 _Ts = TypeVarTuple("_Ts")
 _T = TypeVar("_T")
@@ -55,7 +76,7 @@ def remove_stale_socket(path: str | bytes) -> None:
     """Unlink `path` if it is a socket; a missing file is fine; raises OSError."""
 
 def path_identity(path: str | bytes) -> tuple[int, int] | None:
-    """Return (device, inode) of `path`, or None when there is no such file; raises OSError."""
+    """Return (device, inode) of `path`, or None when there is no file to be seen."""
 
 def unlink_if_identity(path: str | bytes, identity: tuple[int, int]) -> bool:
     """Unlink `path` if it is still the file `identity`; say whether it was; raises OSError."""
@@ -64,9 +85,11 @@ def unlink_if_identity(path: str | bytes, identity: tuple[int, int]) -> bool:
 class _FileLike(Protocol):
     def fileno(self) -> int: ...
 
-@type_check_only
-class CoreMethods:
-    """The methods of `LoopCore`; a class of its own, so that mixins can be typed over it."""
+@disjoint_base
+class LoopCore:
+    """The native half of `tulipa.Loop`: scheduling, the turn, watching, transports."""
+
+    def __new__(cls, *_args: Any, driver: str = "epoll", **_kwargs: Any) -> Self: ...
 
     # Scheduling.
     def call_soon(
@@ -103,6 +126,7 @@ class CoreMethods:
     def _take_stopping(self) -> bool: ...
     def _load(self) -> tuple[int, int, int]:
         """Return how many callbacks are ready, timers are set, and descriptors are in use."""
+
     def _close_core(self) -> None: ...
     def _forked(self) -> None: ...
     def _set_native_debug(self, debug: bool) -> None: ...
@@ -148,18 +172,12 @@ class CoreMethods:
         secure: Callable[[int, Any], object] | None,
         backlog: int,
         /,
-    ) -> None: ...
+    ) -> Listener: ...
     def _stop_listening(self, sock: socket.socket, /) -> None: ...
     def _pause_accepting(self, listener: Listener, paused: bool, /) -> None: ...
 
 @disjoint_base
-class LoopCore(CoreMethods):
-    """The native half of `tulipa.Loop`: scheduling, the turn, watching, transports."""
-
-    def __new__(cls, *args: Any, driver: str | None = ..., **kwargs: Any) -> Self: ...
-
-@disjoint_base
-class TransportCore(asyncio.BaseTransport):
+class TransportCore(_FlowControlMixin):
     """The native half of every transport."""
 
     _loop: Any

@@ -151,7 +151,8 @@ class ServingMixin(UnixMixin, Host):
                 ssl_handshake_timeout,
                 ssl_shutdown_timeout,
             )
-        listen = self._listen if context is None else functools.partial(context.run, self._listen)
+        run: Any = None if context is None else context.run
+        listen: Callable[..., object] = self._listen if run is None else functools.partial(run, self._listen)
         listen(sock, protocol_factory, server, SocketTransport, secure, backlog)
 
     def _stop_serving(self, sock: socket.socket) -> None:

@@ -88,11 +88,14 @@ class SocketTransport(_Transport, StreamCore, asyncio.Transport):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Look at `peername`, `sockname` or `socket`; see asyncio.BaseTransport."""
-        if name == "socket" and "socket" not in self._extra:
-            sock = self._sock
-            if sock is None:
-                return default
-            self._extra["socket"] = TransportSocket(sock)
+        if name == "socket":
+            # Whoever takes the socket may write to it, and what was written here comes first.
+            self.get_write_buffer_size()
+            if "socket" not in self._extra:
+                sock = self._sock
+                if sock is None:
+                    return default
+                self._extra["socket"] = TransportSocket(sock)
         return self._extra.get(name, default)
 
     @property
@@ -100,7 +103,8 @@ class SocketTransport(_Transport, StreamCore, asyncio.Transport):
         """The socket object; made on demand for a connection that was accepted."""
         if self._file is None and (fd := self._fileno()) >= 0:
             self._lend(socket.socket(fileno=fd))
-        return self._file
+        sock: socket.socket | None = self._file
+        return sock
 
     @property
     def _sock_fd(self) -> int:

@@ -4,8 +4,9 @@
 //!
 //! 1. [`Loop::timeout`] takes in calls from other threads and says how long the turn may wait.
 //! 2. [`Loop::poll`], or [`Loop::nap`] and [`Loop::woken`] around a real wait, gathers completions.
-//! 3. [`Loop::collect`] appends them to the ready queue, in the driver's order, and then the timers that are due. What
-//!    the queue holds now is the turn's batch; what is added from here on belongs to the next turn.
+//! 3. [`Loop::collect`] appends what other threads sent meanwhile to the ready queue, then the completions, in the
+//!    driver's order, then the timers that are due. What the queue holds now is the turn's batch; what is added from here
+//!    on belongs to the next turn.
 //! 4. [`Loop::next`] gives out the batch, one [`Step`] at a time. The world above runs the program's code for each,
 //!    with nothing borrowed from here, and that code may call anything (R2, R3).
 //! 5. [`Loop::flush`] writes what the batch has left to be written.
@@ -192,6 +193,10 @@ impl<D: Driver, H: Host> Loop<D, H> {
 
     /// Appends what is due to the ready queue and makes it the turn's batch. Returns the batch's length.
     pub fn collect(&mut self, now: Option<Instant>) -> usize {
+        // What other threads sent while the turn waited came before what the wait found.
+        if self.inbox.is_pending() {
+            self.take_inbox();
+        }
         while let Some(completion) = self.driver.next_completion() {
             self.completed(completion);
         }
@@ -200,9 +205,6 @@ impl<D: Driver, H: Host> Loop<D, H> {
             while let Some(callback) = self.timers.pop_due(end) {
                 self.ready.push_back(Ready::Call(callback));
             }
-        }
-        if self.inbox.is_pending() {
-            self.take_inbox();
         }
         self.batch = self.ready.len();
         self.turning = true;

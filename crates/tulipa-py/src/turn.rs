@@ -70,9 +70,34 @@ fn run_batch(event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
     let py = event_loop.py();
     let core = event_loop.get();
     while let Some(step) = core.with(py, |state| state.core.next()) {
-        run_step(event_loop, step)?;
+        if core.is_debug() {
+            run_step_timed(event_loop, step)?;
+        } else {
+            run_step(event_loop, step)?;
+        }
     }
     Ok(())
+}
+
+/// Runs a step in debug mode, and reports a protocol's method that was slow. Handles are timed by `_run_watched`.
+fn run_step_timed(event_loop: &Bound<'_, LoopCore>, step: Step<PyHost>) -> PyResult<()> {
+    let py = event_loop.py();
+    let owner = match &step {
+        Step::Started(_, owner)
+        | Step::Readable(_, owner)
+        | Step::Acceptable(_, owner)
+        | Step::Resume(_, owner)
+        | Step::SendFailed(_, owner, _)
+        | Step::Lost(_, owner, _) => Some(owner.object().clone().into_bound(py)),
+        _ => None,
+    };
+    let Some(owner) = owner else { return run_step(event_loop, step) };
+    let now = || event_loop.get().with(py, |state| state.core.now());
+    let begun = now();
+    let result = run_step(event_loop, step);
+    let seconds = now().as_secs() - begun.as_secs();
+    event_loop.call_method1(intern!(py, "_step_ran"), (owner, seconds))?;
+    result
 }
 
 fn run_step(event_loop: &Bound<'_, LoopCore>, step: Step<PyHost>) -> PyResult<()> {

@@ -335,9 +335,9 @@ fn enqueue<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResul
     Ok(waiter)
 }
 
-/// Ends the watch of a descriptor that was closed behind our back and whose number is in use again (R6): whoever still
-/// waits for the former file hears of it.
-fn evict(event_loop: &Bound<'_, LoopCore>, fd: i32) -> PyResult<()> {
+/// Ends the watch of a descriptor that is no longer what it was: closed behind our back with its number in use again (R6),
+/// or given up by its transport. Whoever still waits for the former file hears of it.
+pub(crate) fn evict(event_loop: &Bound<'_, LoopCore>, fd: i32) -> PyResult<()> {
     let py = event_loop.py();
     let (remains, used) = event_loop.get().with(py, |state| match state.watches.get(&fd) {
         Some(watched) => {
@@ -357,9 +357,10 @@ fn evict(event_loop: &Bound<'_, LoopCore>, fd: i32) -> PyResult<()> {
             future.call_method1(intern!(py, "set_exception"), (error,))?;
         }
     }
-    for callback in remains.callbacks {
-        callback.into_bound(py).call_method0(intern!(py, "cancel"))?;
-    }
+    // A last call: what it finds is that the descriptor is gone.
+    event_loop
+        .get()
+        .with(py, |state| remains.callbacks.into_iter().for_each(|callback| state.core.call_soon(callback)));
     Ok(())
 }
 

@@ -27,6 +27,7 @@ use crate::ffi::object::SharedBytes;
 use crate::ffi::raw::{method, table};
 use crate::ffi::slot::Slot;
 use crate::host::Chunk;
+use crate::watch;
 
 /// How many protocols in a row may replace themselves when they are asked for a buffer.
 const PROTOCOLS_MAX: usize = 16;
@@ -393,6 +394,7 @@ pub(crate) fn release(
     if let Some(server) = server {
         open::detach(&server, transport)?;
     }
+    watch::evict(event_loop, fd)?;
     closed
 }
 
@@ -469,7 +471,10 @@ fn is_reading<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>
 }
 
 fn set_protocol<'py>(transport: &Bound<'py, PyAny>, protocol: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    fields(transport)?.set_protocol(protocol.clone())?;
+    let fields = fields(transport)?;
+    // What the former protocol wrote leaves before the next one can write.
+    fields.with(transport.py(), |state, token| state.core.buffer_size(token))?;
+    fields.set_protocol(protocol.clone())?;
     none(transport.py())
 }
 

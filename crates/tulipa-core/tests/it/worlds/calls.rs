@@ -32,8 +32,9 @@ impl CallBook {
         self.batch.append(&mut self.soon);
     }
 
-    /// The timers that are due come behind, and last what other threads have pushed since the turn began.
+    /// What other threads have pushed since the turn began comes next, and the timers that are due come last.
     pub(crate) fn collected(&mut self, end: Instant) {
+        self.batch.append(&mut self.inbox);
         while let Some(entry) = self.timers.first_entry() {
             if entry.key().0 >= end {
                 break;
@@ -42,7 +43,6 @@ impl CallBook {
             self.spent.push(id);
             self.batch.push_back(call);
         }
-        self.batch.append(&mut self.inbox);
     }
 
     pub(crate) fn turn_ended(&self) {
