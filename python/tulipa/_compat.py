@@ -113,13 +113,14 @@ extract_stack: Callable[[FrameType], Any] = _private(format_helpers, "extract_st
 def callback_source(handle: asyncio.Handle) -> str:
     """Return the text of a handle's callback as `Handle._run` gives it in its reports."""
     looked_at: Any = handle
+    helpers: Any = format_helpers
     text: str
     try:
-        text = format_helpers._format_callback_source(
+        text = helpers._format_callback_source(
             looked_at._callback, looked_at._args, debug=looked_at._loop.get_debug()
         )
     except TypeError:  # 3.11 has no `debug` in its early releases
-        text = format_helpers._format_callback_source(looked_at._callback, looked_at._args)
+        text = helpers._format_callback_source(looked_at._callback, looked_at._args)
     return text
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
     from contextvars import Context
     from socket import socket
-    from typing import Any, TypeVar
+    from typing import Any, Self, TypeVar
 
     from tulipa._native import LoopCore
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
         _thread_id: int | None
         _current_handle: asyncio.Handle | None
 
+        # The mixins are told nothing of how a loop is made.
+        def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
+        def __init__(self) -> None: ...
         def _check_closed(self) -> None: ...
         def _check_running(self) -> None: ...
         def _check_thread(self) -> None: ...

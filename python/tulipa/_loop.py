@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ._callbacks import CallbackMixin
 from ._compat import ThreadSafeHandle, callback_source, extract_stack, format_handle
+from ._connecting import ConnectingMixin
 from ._drivers import choose_driver
 from ._native import LoopCore
 from ._pipes import PipeMixin
@@ -32,6 +33,9 @@ from ._sockets import SocketMixin
 
 __all__ = ["Loop"]
 
+# Looked at when it is used: programs and tests replace the logger in that module.
+_base_events: Any = base_events
+
 if TYPE_CHECKING:
 
     class _Core:
@@ -41,13 +45,14 @@ else:
     _Core = LoopCore
 
 
-class Loop(
+class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`: see SocketMixin
     _Core,
     SignalMixin,
     ProcessMixin,
     PipeMixin,
     SocketMixin,
     SendfileMixin,
+    ConnectingMixin,
     ServingMixin,
     CallbackMixin,
     asyncio.BaseEventLoop,
@@ -206,8 +211,7 @@ class Loop(
             self._current_handle = None
         seconds = self.time() - begun
         if seconds >= self.slow_callback_duration:
-            reports: Any = base_events  # Tests replace the logger there.
-            reports.logger.warning(
+            _base_events.logger.warning(
                 "Executing %s took %.3f seconds", format_handle(handle), seconds
             )
         # A traceback that the callback left behind keeps this frame, and so what is named in it.
@@ -216,7 +220,7 @@ class Loop(
     def _step_ran(self, owner: Any, seconds: float) -> None:
         """Report a protocol's method, or the accepting of connections, if it was slow."""
         if seconds >= self.slow_callback_duration:
-            base_events.logger.warning("Executing callbacks of %r took %.3f seconds", owner, seconds)
+            _base_events.logger.warning("Executing callbacks of %r took %.3f seconds", owner, seconds)
 
     def _warn_replaced(self, method: str, fd: int, handle: asyncio.Handle) -> None:
         logger.warning(
@@ -287,7 +291,8 @@ class _Ready(Sequence[asyncio.Handle]):
         self._loop = loop
 
     def __getitem__(self, index: Any) -> Any:
-        return self._loop._ready_handles()[index]
+        handles: Any = self._loop._ready_handles()
+        return handles[index]
 
     def __len__(self) -> int:
         return len(self._loop._ready_handles())

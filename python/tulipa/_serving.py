@@ -26,6 +26,7 @@ from ._compat import (
     TransportSocket,
     set_nodelay,
 )
+from ._connecting import server_started
 from ._host import Host
 from ._transports import DatagramTransport, SocketTransport
 from ._unix import UnixMixin
@@ -121,7 +122,8 @@ class ServingMixin(UnixMixin, Host):
         if not isinstance(address, tuple):
             kind = type(address).__name__
             raise TypeError(f"sendto(): {family.name} address must be tuple, not {kind}")
-        host, port, *rest = address
+        parts: list[Any] = [*address]
+        host, port, *rest = parts
         if not 0 <= operator.index(port) <= 0xFFFF:
             raise OverflowError("sendto(): port must be 0-65535.")
         found = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM)[0][4]
@@ -154,6 +156,7 @@ class ServingMixin(UnixMixin, Host):
         run: Any = None if context is None else context.run
         listen: Callable[..., object] = self._listen if run is None else functools.partial(run, self._listen)
         listen(sock, protocol_factory, server, SocketTransport, secure, backlog)
+        server_started(server)
 
     def _stop_serving(self, sock: socket.socket) -> None:
         self._stop_listening(sock)

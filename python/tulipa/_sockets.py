@@ -27,7 +27,8 @@ _T = TypeVar("_T")
 class SocketMixin(Host):
     """Adds the `sock_*` coroutines, except `sock_sendfile`."""
 
-    async def sock_recv(self, sock: socket.socket, n: int) -> bytes:
+    # asyncio's loops call it `n`, whatever AbstractEventLoop says.
+    async def sock_recv(self, sock: socket.socket, n: int) -> bytes:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Receive up to `n` bytes; an empty result is the end. See asyncio.loop.sock_recv."""
         self._check_socket(sock)
         return await self._operate(sock, False, lambda: sock.recv(n))

@@ -24,6 +24,7 @@ class _Transport(TransportCore):
     """What all transports do alike."""
 
     __slots__ = ()
+    _extra: dict[str, Any]  # a slot of asyncio.BaseTransport
 
     def __repr__(self) -> str:
         info = [self.__class__.__name__]
@@ -76,7 +77,10 @@ class _Transport(TransportCore):
         return self._fileno() >= 0
 
 
-class SocketTransport(_Transport, StreamCore, asyncio.Transport):
+# What pyright is not to say below: the native methods of one argument take it by position alone.
+
+
+class SocketTransport(_Transport, StreamCore, asyncio.Transport):  # pyright: ignore[reportIncompatibleMethodOverride]
     """A connected stream socket."""
 
     _start_tls_compatible = True
@@ -127,7 +131,7 @@ class _PipeTransport(_Transport, StreamCore):
         return self._fileno() >= 0 and self._file is not None
 
 
-class ReadPipeTransport(_PipeTransport, asyncio.ReadTransport):
+class ReadPipeTransport(_PipeTransport, asyncio.ReadTransport):  # pyright: ignore[reportIncompatibleMethodOverride]
     """The reading end of a pipe, or of anything else that a program reads from."""
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
@@ -135,7 +139,7 @@ class ReadPipeTransport(_PipeTransport, asyncio.ReadTransport):
         return self._extra.get(name, default)
 
 
-class WritePipeTransport(_PipeTransport, asyncio.WriteTransport):
+class WritePipeTransport(_PipeTransport, asyncio.WriteTransport):  # pyright: ignore[reportIncompatibleMethodOverride]
     """The writing end of a pipe, or of anything else that a program writes to."""
 
     def can_write_eof(self) -> bool:
@@ -147,7 +151,7 @@ class WritePipeTransport(_PipeTransport, asyncio.WriteTransport):
         return self._extra.get(name, default)
 
 
-class DatagramTransport(_Transport, DatagramCore, asyncio.Transport, asyncio.DatagramTransport):
+class DatagramTransport(_Transport, DatagramCore, asyncio.Transport, asyncio.DatagramTransport):  # pyright: ignore[reportIncompatibleMethodOverride]
     """A datagram socket. Also an `asyncio.Transport`, since it can pause reading as one (T2)."""
 
     _sendfile_compatible = SENDFILE_UNSUPPORTED
@@ -158,7 +162,8 @@ class DatagramTransport(_Transport, DatagramCore, asyncio.Transport, asyncio.Dat
 
     @property
     def _sock(self) -> socket.socket | None:
-        return self._file
+        sock: socket.socket | None = self._file
+        return sock
 
     @property
     def _sock_fd(self) -> int:

@@ -55,7 +55,7 @@ def running(starter, *arguments, cwd):
     )
     with process:
         try:
-            line = process.stdout.readline()
+            line = first_line_of(process)
             if line.split()[:1] != ["ready"]:
                 process.kill()
                 raise AssertionError(f"not ready: {line!r} {process.stderr.read()}")
@@ -63,6 +63,14 @@ def running(starter, *arguments, cwd):
             yield process
         finally:
             process.kill()
+
+
+def first_line_of(process):
+    """Read one line and not a byte more: `communicate` would not see what a buffer holds."""
+    line = b""
+    while not line.endswith(b"\n") and (byte := os.read(process.stdout.fileno(), 1)):
+        line += byte
+    return line.decode()
 
 
 def interrupt(process):
