@@ -35,7 +35,10 @@ class Backend:
             body = "import asyncio\nnew_loop = asyncio.new_event_loop\n"
         else:
             body = f"import asyncio, tulipa\ndef new_loop(): return tulipa.new_event_loop(driver={self.driver!r})\n"
-        return body + "def run(main, **kw):\n    with asyncio.Runner(loop_factory=new_loop, **kw) as r: return r.run(main)\n"
+        return (
+            body
+            + "def run(main, **kw):\n    with asyncio.Runner(loop_factory=new_loop, **kw) as r: return r.run(main)\n"
+        )
 
 
 ASYNCIO = Backend("asyncio")

@@ -15,7 +15,10 @@ from fnmatch import fnmatchcase
 
 @dataclass(frozen=True)
 class Difference:
-    """`test` is `folder/file.py::name` below tests/, or `folder/file.py::name/parameters`; `on` a pattern of backend names. `not_run`: it hangs, or fails by chance."""
+    """`test` is `folder/file.py::name` below tests/, or `folder/file.py::name/parameters`.
+
+    `on` is a pattern of backend names. What is `not_run` hangs, or fails by chance.
+    """
 
     test: str
     on: str

@@ -88,9 +88,7 @@ set_result_unless_cancelled: Callable[[asyncio.Future[Any], Any], None] = _priva
 )
 
 # anyio finds the root task by the identity of this function (T10).
-run_until_complete_callback: Callable[[asyncio.Future[Any]], None] = _private(
-    base_events, "_run_until_complete_cb"
-)
+run_until_complete_callback: Callable[[asyncio.Future[Any]], None] = _private(base_events, "_run_until_complete_cb")
 
 # 3.14: what `call_soon_threadsafe` returns; its `cancel()` waits for a running callback (T5).
 ThreadSafeHandle: type[asyncio.Handle] = getattr(events, "_ThreadSafeHandle", events.Handle)
@@ -99,9 +97,9 @@ ThreadSafeHandle: type[asyncio.Handle] = getattr(events, "_ThreadSafeHandle", ev
 is_debug_mode: Callable[[], bool] = _private(coroutines, "_is_debug_mode")
 
 # 3.14 deprecated the public name and kept the private one.
-is_coroutine_function: Callable[[object], bool] = getattr(
-    coroutines, "_iscoroutinefunction", None
-) or _private(coroutines, "iscoroutinefunction")
+is_coroutine_function: Callable[[object], bool] = getattr(coroutines, "_iscoroutinefunction", None) or _private(
+    coroutines, "iscoroutinefunction"
+)
 
 # The text of a handle in reports of slow callbacks.
 format_handle: Callable[[asyncio.Handle], str] = _private(base_events, "_format_handle")
@@ -116,9 +114,7 @@ def callback_source(handle: asyncio.Handle) -> str:
     helpers: Any = format_helpers
     text: str
     try:
-        text = helpers._format_callback_source(
-            looked_at._callback, looked_at._args, debug=looked_at._loop.get_debug()
-        )
+        text = helpers._format_callback_source(looked_at._callback, looked_at._args, debug=looked_at._loop.get_debug())
     except TypeError:  # 3.11 has no `debug` in its early releases
         text = helpers._format_callback_source(looked_at._callback, looked_at._args)
     return text
@@ -128,9 +124,7 @@ def callback_source(handle: asyncio.Handle) -> str:
 
 TransportSocket: type[trsock.TransportSocket] = trsock.TransportSocket
 
-SendfileNotAvailableError: type[RuntimeError] = _private(
-    sys.modules["asyncio.exceptions"], "SendfileNotAvailableError"
-)
+SendfileNotAvailableError: type[RuntimeError] = _private(sys.modules["asyncio.exceptions"], "SendfileNotAvailableError")
 
 # (host, port, family, type, proto, flow, scope) -> one getaddrinfo entry, or None for a name.
 ipaddr_info: Callable[..., tuple[Any, ...] | None] = _private(base_events, "_ipaddr_info")

@@ -13,7 +13,7 @@ import contextlib
 import socket
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._host import Host
 
@@ -30,25 +30,27 @@ _started: ContextVar[list[Any] | None] = ContextVar("tulipa_servers_started", de
 class ConnectingMixin(Host):
     """Wraps the inherited coroutines."""
 
-    async def create_connection(  # type: ignore[override]  # the inherited one is a set of overloads
-        self,
-        protocol_factory: Callable[[], asyncio.BaseProtocol],
-        host: str | None = None,
-        port: int | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        """Connect to a host and port, or over `sock`; see asyncio.loop.create_connection."""
-        if kwargs.get("sock") is not None:
-            # A socket of the caller's stays the caller's until a transport has it.
-            return await super().create_connection(protocol_factory, host, port, **kwargs)
-        made: list[socket.socket] = []
-        token = _made.set(made)
-        try:
-            return await super().create_connection(protocol_factory, host, port, **kwargs)
-        finally:
-            _made.reset(token)
-            for sock in made:
-                self._close_unless_owned(sock)
+    if not TYPE_CHECKING:  # The inherited overloads say it better.
+
+        async def create_connection(
+            self,
+            protocol_factory: Callable[[], asyncio.BaseProtocol],
+            host: str | None = None,
+            port: int | None = None,
+            **kwargs: Any,
+        ) -> Any:
+            """Connect to a host and port, or over `sock`; see asyncio.loop.create_connection."""
+            if kwargs.get("sock") is not None:
+                # A socket of the caller's stays the caller's until a transport has it.
+                return await super().create_connection(protocol_factory, host, port, **kwargs)
+            made: list[socket.socket] = []
+            token = _made.set(made)
+            try:
+                return await super().create_connection(protocol_factory, host, port, **kwargs)
+            finally:
+                _made.reset(token)
+                for sock in made:
+                    self._close_unless_owned(sock)
 
     async def _connect_sock(self, *args: Any, **kwargs: Any) -> socket.socket:
         inherited: Any = super()
@@ -64,25 +66,27 @@ class ConnectingMixin(Host):
                 self._ensure_fd_no_transport(sock)
                 sock.close()
 
-    async def create_server(  # type: ignore[override]  # the inherited one is a set of overloads
-        self,
-        protocol_factory: Callable[[], asyncio.BaseProtocol],
-        host: Any = None,
-        port: Any = None,
-        **kwargs: Any,
-    ) -> asyncio.Server:
-        """Listen on a host and port, or on `sock`; see asyncio.loop.create_server."""
-        started: list[Any] = []
-        token = _started.set(started)
-        try:
-            return await super().create_server(protocol_factory, host, port, **kwargs)
-        except BaseException:
-            # Started, and then cancelled before anybody got to know it.
-            for server in started:
-                server.close()
-            raise
-        finally:
-            _started.reset(token)
+    if not TYPE_CHECKING:  # The inherited overloads say it better.
+
+        async def create_server(
+            self,
+            protocol_factory: Callable[[], asyncio.BaseProtocol],
+            host: Any = None,
+            port: Any = None,
+            **kwargs: Any,
+        ) -> asyncio.Server:
+            """Listen on a host and port, or on `sock`; see asyncio.loop.create_server."""
+            started: list[Any] = []
+            token = _started.set(started)
+            try:
+                return await super().create_server(protocol_factory, host, port, **kwargs)
+            except BaseException:
+                # Started, and then cancelled before anybody got to know it.
+                for server in started:
+                    server.close()
+                raise
+            finally:
+                _started.reset(token)
 
 
 def server_started(server: Any) -> None:

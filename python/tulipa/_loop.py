@@ -101,9 +101,7 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
         self._set_coroutine_origin_tracking(self._debug)
         try:
             self._thread_id = threading.get_ident()
-            sys.set_asyncgen_hooks(
-                firstiter=self._asyncgen_firstiter_hook, finalizer=self._asyncgen_finalizer_hook
-            )
+            sys.set_asyncgen_hooks(firstiter=self._asyncgen_firstiter_hook, finalizer=self._asyncgen_finalizer_hook)
             events._set_running_loop(self)
             if self._stop_when_idle or type(self)._run_once is not LoopCore._run_once:
                 # A subclass that wraps the turn gets each of them (T9).
@@ -142,9 +140,7 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
     def _release(self) -> None:
         self._held -= 1
 
-    def _add_background_reader(
-        self, fd: int, callback: Callable[..., object], *args: Any
-    ) -> asyncio.Handle:
+    def _add_background_reader(self, fd: int, callback: Callable[..., object], *args: Any) -> asyncio.Handle:
         handle = self._add_reader(fd, callback, *args)
         self._background += 1
         return handle
@@ -211,9 +207,7 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
             self._current_handle = None
         seconds = self.time() - begun
         if seconds >= self.slow_callback_duration:
-            _base_events.logger.warning(
-                "Executing %s took %.3f seconds", format_handle(handle), seconds
-            )
+            _base_events.logger.warning("Executing %s took %.3f seconds", format_handle(handle), seconds)
         # A traceback that the callback left behind keeps this frame, and so what is named in it.
         del handle
 
@@ -223,9 +217,7 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
             _base_events.logger.warning("Executing callbacks of %r took %.3f seconds", owner, seconds)
 
     def _warn_replaced(self, method: str, fd: int, handle: asyncio.Handle) -> None:
-        logger.warning(
-            "%s() replaces the callback of file descriptor %d: %s", method, fd, format_handle(handle)
-        )
+        logger.warning("%s() replaces the callback of file descriptor %d: %s", method, fd, format_handle(handle))
 
     # -- failures ---------------------------------------------------------------------
 

@@ -1,8 +1,7 @@
 # What lives here: the types of the native module, as the Python layer uses them.
 # What does not: documentation of asyncio's own methods (BaseEventLoop has it).
 # Rule: every name here exists in the built module with this shape, and the other way round
-# (`make stubs`, tests/typing/test_public_names.py); what is marked `type_check_only` is for
-# the type checkers alone.
+# (`make stubs`); what is marked `type_check_only` is for the type checkers alone.
 
 import asyncio
 import socket
@@ -201,7 +200,7 @@ class TransportCore(_FlowControlMixin):
     def resume_reading(self) -> None: ...
     def is_reading(self) -> bool: ...
     # Native methods of one argument take it by position alone, unlike asyncio's.
-    def set_protocol(self, protocol: asyncio.BaseProtocol, /) -> None: ...  # pyright: ignore[reportIncompatibleMethodOverride]
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None: ...
     def get_protocol(self) -> asyncio.BaseProtocol: ...
     def get_write_buffer_size(self) -> int: ...
     def get_write_buffer_limits(self) -> tuple[int, int]: ...
@@ -217,8 +216,8 @@ class StreamCore(TransportCore):
     """The native half of transports that carry a stream of bytes."""
 
     # By position alone: see TransportCore.
-    def write(self, data: _Bytes, /) -> None: ...  # pyright: ignore[reportIncompatibleMethodOverride]
-    def writelines(self, list_of_data: Iterable[_Bytes], /) -> None: ...  # pyright: ignore[reportIncompatibleMethodOverride]
+    def write(self, data: _Bytes) -> None: ...
+    def writelines(self, list_of_data: Iterable[_Bytes]) -> None: ...
     def write_eof(self) -> None: ...
 
 class DatagramCore(TransportCore):

@@ -26,9 +26,7 @@ class PipeMixin(Host):
         waiter: asyncio.Future[None] | None = None,
         extra: dict[str, Any] | None = None,
     ) -> ReadPipeTransport:
-        transport: ReadPipeTransport = self._open_pipe(
-            ReadPipeTransport, "reader", pipe, protocol, waiter, extra
-        )
+        transport: ReadPipeTransport = self._open_pipe(ReadPipeTransport, "reader", pipe, protocol, waiter, extra)
         return transport
 
     def _make_write_pipe_transport(
@@ -38,9 +36,7 @@ class PipeMixin(Host):
         waiter: asyncio.Future[None] | None = None,
         extra: dict[str, Any] | None = None,
     ) -> WritePipeTransport:
-        transport: WritePipeTransport = self._open_pipe(
-            WritePipeTransport, "writer", pipe, protocol, waiter, extra
-        )
+        transport: WritePipeTransport = self._open_pipe(WritePipeTransport, "writer", pipe, protocol, waiter, extra)
         return transport
 
     def _open_pipe(

@@ -43,9 +43,7 @@ class SocketMixin(Host):
         self._check_socket(sock)
         return await self._operate(sock, False, lambda: sock.recvfrom(bufsize))
 
-    async def sock_recvfrom_into(
-        self, sock: socket.socket, buf: Any, nbytes: int = 0
-    ) -> tuple[int, Any]:
+    async def sock_recvfrom_into(self, sock: socket.socket, buf: Any, nbytes: int = 0) -> tuple[int, Any]:
         """Receive a datagram into a buffer. See asyncio.loop.sock_recvfrom_into."""
         self._check_socket(sock)
         size = nbytes or len(buf)

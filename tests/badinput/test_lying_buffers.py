@@ -1,4 +1,4 @@
-"""Objects that lie about their buffer: refused, or sent whole; never a crash, and the connection is unharmed. # G11 # R2"""
+"""Objects that lie about their buffer: refused or sent whole, never a crash; the connection is unharmed. # G11 # R2"""
 
 import array
 import asyncio

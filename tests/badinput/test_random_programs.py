@@ -28,5 +28,7 @@ def test_a_random_program_survives(backend, seed):
         env={**os.environ, "PYTHONASYNCIODEBUG": "1" if seed % 3 == 2 else ""},
         check=False,
     )
-    assert done.returncode == 0, f"seed {seed}: exit code {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    assert done.returncode == 0, (
+        f"seed {seed}: exit code {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    )
     assert done.stdout.endswith("survived\n")

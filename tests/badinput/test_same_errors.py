@@ -21,7 +21,9 @@ class Evil:
     def _raise(self, *args, **kwargs):
         raise LookupError("evil")
 
-    __index__ = __int__ = __float__ = __len__ = __iter__ = __call__ = __bool__ = __getitem__ = __hash__ = __eq__ = _raise
+    __index__ = __int__ = __float__ = __len__ = __iter__ = __call__ = __bool__ = __getitem__ = __hash__ = __eq__ = (
+        _raise
+    )
     __lt__ = __gt__ = __add__ = __radd__ = __str__ = __fspath__ = fileno = _raise
 
 
@@ -55,7 +57,7 @@ JUNK = {
 PROTOCOL = asyncio.Protocol
 DATAGRAM = asyncio.DatagramProtocol
 
-# The valid arguments of each method, made for a world. The keys are the methods; `name/variant` where there are several.
+# The valid arguments of each method, made for a world.
 CALLS = {
     "call_soon": lambda w: (function,),
     "call_soon_threadsafe": lambda w: (function,),
@@ -141,6 +143,7 @@ def call(name, position, junk):
 
 def positions(name):
     """How many positional arguments the valid call has."""
+
     class Anything:
         def __getattr__(self, _):
             return self

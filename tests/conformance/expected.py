@@ -31,12 +31,18 @@ MODULES_LEFT_OUT = {
 
 MOCK_SOCKETS = "puts mock sockets in place of real ones; no kernel can wait for a mock"
 OWN_ACCEPT = "calls or replaces asyncio's private `_accept_connection` and `_add_reader`; tulipa accepts natively"
-OWN_SIGNALS = "replaces `asyncio.unix_events.signal` by a mock, or reads the private `_signal_handlers`; tulipa has its own"
-OWN_SENDFILE = "calls or replaces asyncio's private `_sock_sendfile_native_impl`; tulipa's loop around the call is another"
+OWN_SIGNALS = (
+    "replaces `asyncio.unix_events.signal` by a mock, or reads the private `_signal_handlers`; tulipa has its own"
+)
+OWN_SENDFILE = (
+    "calls or replaces asyncio's private `_sock_sendfile_native_impl`; tulipa's loop around the call is another"
+)
 OWN_BIND = "replaces `asyncio.unix_events.socket` by a mock; tulipa binds Unix sockets itself"
 OWN_TRANSPORT = "reads the private `_read_ready_cb` of asyncio's transport and replaces its `_sock`"
 OWN_TURN = "replaces `_run_once` on the instance and reads `_selector`; tulipa's turn is native and has no selector"
-NO_WATCHERS = "mocks a child watcher or looks into asyncio's own; tulipa watches children by pidfd and never asks a watcher"
+NO_WATCHERS = (
+    "mocks a child watcher or looks into asyncio's own; tulipa watches children by pidfd and never asks a watcher"
+)
 
 _SELECTOR_LOOP = "test_base_events.BaseEventLoopWithSelectorTests."
 _SIGNALS = "test_unix_events.SelectorEventLoopSignalTests."

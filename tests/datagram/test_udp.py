@@ -215,7 +215,9 @@ async def test_a_host_name_as_address_of_sendto_is_no_crash(loop):  # T46
 
 
 @pytest.mark.parametrize(
-    "address", [("127.0.0.1", 70_000), ("127.0.0.1", -1), ("127.0.0.1",), "127.0.0.1", (1, 2), ("127.0.0.1", "80"), ()], ids=repr
+    "address",
+    [("127.0.0.1", 70_000), ("127.0.0.1", -1), ("127.0.0.1",), "127.0.0.1", (1, 2), ("127.0.0.1", "80"), ()],
+    ids=repr,
 )
 async def test_wrong_addresses_reach_caller_or_handler(loop, address, reported):
     receiver, protocol, _ = await receiver_on(loop)

@@ -7,7 +7,6 @@ import warnings
 import pytest
 
 
-
 def test_shutdown_finishes_generators_that_are_suspended(loop):
     closed = []
 

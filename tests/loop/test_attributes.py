@@ -7,7 +7,6 @@ import weakref
 import pytest
 
 
-
 def test_a_loop_is_an_asyncio_base_event_loop(loop):  # T6
     assert isinstance(loop, asyncio.AbstractEventLoop)
     assert isinstance(loop, asyncio.BaseEventLoop)

@@ -81,7 +81,12 @@ def test_coroutines_are_refused_as_callbacks(loop):
     made = coroutine()
     loop.set_debug(True)
     for wrong in (coroutine, made):
-        for call in (loop.call_soon, loop.call_soon_threadsafe, lambda f: loop.call_later(1, f), lambda f: loop.call_at(1, f)):
+        for call in (
+            loop.call_soon,
+            loop.call_soon_threadsafe,
+            lambda f: loop.call_later(1, f),
+            lambda f: loop.call_at(1, f),
+        ):
             with pytest.raises(TypeError, match="coroutines cannot be used"):
                 call(wrong)
     made.close()
@@ -90,7 +95,12 @@ def test_coroutines_are_refused_as_callbacks(loop):
 def test_what_cannot_be_called_is_refused_in_debug_mode(loop):
     loop.set_debug(True)
     for wrong in (None, 1, "print", []):
-        for call in (loop.call_soon, loop.call_soon_threadsafe, lambda f: loop.call_later(1, f), lambda f: loop.call_at(1, f)):
+        for call in (
+            loop.call_soon,
+            loop.call_soon_threadsafe,
+            lambda f: loop.call_later(1, f),
+            lambda f: loop.call_at(1, f),
+        ):
             with pytest.raises(TypeError, match="callable"):
                 call(wrong)
 
@@ -122,7 +132,9 @@ def test_an_error_in_debug_mode_tells_where_the_callback_was_scheduled(loop, rep
 
 
 def test_pythonasynciodebug_switches_debug_on(backend):
-    done = run_program(backend, "loop = new_loop(); print(loop.get_debug()); loop.close()", env={"PYTHONASYNCIODEBUG": "1"})
+    done = run_program(
+        backend, "loop = new_loop(); print(loop.get_debug()); loop.close()", env={"PYTHONASYNCIODEBUG": "1"}
+    )
     assert done.stdout == "True\n", done.stderr
 
 

@@ -51,7 +51,7 @@ async def main():
     loop = asyncio.get_running_loop()
     read_end, write_end = os.pipe()
     reader = asyncio.StreamReader()
-    read_transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", 0))
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", 0))
     write_transport, _ = await loop.connect_write_pipe(asyncio.Protocol, os.fdopen(write_end, "wb", 0))
     write_transport.write(b"through the pipe")
     write_transport.close()
@@ -106,7 +106,10 @@ def test_a_program_is_clean(backend, name):
 @pytest.mark.parametrize("name", ["tcp", "udp", "pipes", "process"])
 def test_a_program_is_clean_at_the_end_of_the_interpreter(backend, name):
     """The loop dies with the interpreter, module globals in any order."""
-    source = PROGRAMS[name] + "\nloop = new_loop()\nloop.run_until_complete(main())\nloop.close()\nkeep = loop\nprint('clean')\n"
+    source = (
+        PROGRAMS[name]
+        + "\nloop = new_loop()\nloop.run_until_complete(main())\nloop.close()\nkeep = loop\nprint('clean')\n"
+    )
     assert check_program(backend, source, flags=STRICT) == "clean\n"
 
 

@@ -6,7 +6,6 @@ import asyncio.base_events
 import pytest
 
 
-
 def test_ready_and_scheduled_can_be_looked_at(loop):  # T9 N7
     handle = loop.call_soon(print)
     timer = loop.call_later(100, print)

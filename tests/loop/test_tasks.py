@@ -69,7 +69,7 @@ async def test_a_factory_makes_the_tasks(loop):
 
 
 async def test_a_factory_gets_only_what_the_caller_gave(loop):  # T40
-    """uvloop passes every keyword always; then eager tasks break. `name` is given by some versions and set by others."""
+    """uvloop passes every keyword always; then eager tasks break."""
     made = []
 
     def factory(loop, coroutine, **kwargs):

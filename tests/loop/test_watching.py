@@ -317,12 +317,12 @@ async def test_many_descriptors_at_once(loop, backend):
             if len(arrived) == count:
                 done.set_result(None)
 
-        for number, (left, right) in enumerate(pairs):
+        for number, (left, _) in enumerate(pairs):
             loop.add_reader(left, on_input, number)
-        for left, right in pairs:
+        for _, right in pairs:
             right.send(b"x")
         await done
-        for left, right in pairs:
+        for left, _ in pairs:
             assert loop.remove_reader(left)
     finally:
         for left, right in pairs:
@@ -397,5 +397,3 @@ def test_standard_input_can_be_watched(backend):  # P4
         assert program.stdout.readline() == "b'no newline'\n"
         out, err = program.communicate(timeout=10)
     assert (out, err, program.returncode) == ("b''\n", "", 0)
-
-

@@ -258,9 +258,7 @@ async def test_pause_writing_may_act_on_the_transport(loop, reported, action):  
 
 async def test_a_stream_writer_over_a_pipe(loop):
     with pipe_files() as (reader, file):
-        transport, protocol = await loop.connect_write_pipe(
-            lambda: asyncio.streams.FlowControlMixin(loop=loop), file
-        )
+        transport, protocol = await loop.connect_write_pipe(lambda: asyncio.streams.FlowControlMixin(loop=loop), file)
         writer = asyncio.StreamWriter(transport, protocol, None, loop)
         data = os.urandom(300_000)
         reading = loop.create_task(read_exactly(loop, reader, len(data)))

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from tests.support.programs import check_program
+from tests.support.programs import run_program
 
 PIPE = subprocess.PIPE
 QUIET = ("-W", "ignore::DeprecationWarning")
@@ -189,7 +189,7 @@ def test_closing_the_loop_with_a_running_child(backend):
         print("closed")
         os._exit(0)
     """
-    assert check_program(backend, source, flags=QUIET) == "closed\n"
+    assert run_program(backend, source, flags=QUIET).stdout == "closed\n"
 
 
 def test_runner_with_a_child_that_is_still_running_at_the_end(backend):
@@ -202,7 +202,7 @@ def test_runner_with_a_child_that_is_still_running_at_the_end(backend):
         run(main())
         print("ended")
     """
-    assert check_program(backend, source, flags=QUIET) == "ended\n"
+    assert run_program(backend, source, flags=QUIET).stdout == "ended\n"
 
 
 async def test_pause_and_resume_of_a_childs_output(loop):

@@ -20,7 +20,9 @@ def python(source, **options):
 
 @pytest.mark.all_drivers
 async def test_exec_gives_output_and_exit_code(loop):
-    process = await python("import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)", stdout=PIPE, stderr=PIPE)
+    process = await python(
+        "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)", stdout=PIPE, stderr=PIPE
+    )
     out, err = await process.communicate()
     assert (out, err, process.returncode) == (b"out\n", b"err\n", 3)
     assert process.pid > 0

@@ -36,9 +36,13 @@ async def test_an_unknown_name_is_a_gaierror(loop):
         await loop.getaddrinfo("name.invalid", 80)
 
 
-@pytest.mark.parametrize("wrong", [{"host": 1, "port": 80}, {"host": "127.0.0.1", "port": 1.5}, {"host": "127.0.0.1", "port": object()}], ids=["host", "float port", "object port"])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"host": 1, "port": 80}, {"host": "127.0.0.1", "port": 1.5}, {"host": "127.0.0.1", "port": object()}],
+    ids=["host", "float port", "object port"],
+)
 async def test_wrong_types_are_refused_as_the_socket_module_does(loop, wrong):
-    with pytest.raises(Exception) as expected:  # noqa: B017
+    with pytest.raises(Exception) as expected:
         socket.getaddrinfo(**wrong)
     with pytest.raises(expected.type):
         await loop.getaddrinfo(**wrong)

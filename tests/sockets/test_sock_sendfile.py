@@ -78,7 +78,10 @@ async def test_text_files_are_refused(loop, tmp_path):
             await loop.sock_sendfile(left, text)
 
 
-@pytest.mark.parametrize(("offset", "count", "error"), [(-1, None, ValueError), ("0", None, TypeError), (0, 0, ValueError), (0, -1, ValueError), (0, "1", TypeError)])
+@pytest.mark.parametrize(
+    ("offset", "count", "error"),
+    [(-1, None, ValueError), ("0", None, TypeError), (0, 0, ValueError), (0, -1, ValueError), (0, "1", TypeError)],
+)
 async def test_wrong_numbers_are_refused(loop, file, offset, count, error):
     with socket_pair() as (left, right):
         with pytest.raises(error):

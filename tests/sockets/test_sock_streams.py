@@ -56,7 +56,11 @@ async def test_recv_raises_a_reset(loop):
             await task
 
 
-@pytest.mark.parametrize("make", [bytearray, lambda size: memoryview(bytearray(size)), lambda size: array.array("B", bytes(size))], ids=["bytearray", "memoryview", "array"])
+@pytest.mark.parametrize(
+    "make",
+    [bytearray, lambda size: memoryview(bytearray(size)), lambda size: array.array("B", bytes(size))],
+    ids=["bytearray", "memoryview", "array"],
+)
 async def test_recv_into_fills_a_writable_buffer(loop, make):
     with socket_pair() as (left, right):
         buffer = make(16)
@@ -84,7 +88,13 @@ async def test_recv_into_refuses_what_cannot_be_written(loop):
 
 @pytest.mark.parametrize(
     "data",
-    [b"bytes", bytearray(b"bytearray"), memoryview(b"memoryview"), array.array("H", [1, 2, 3]), memoryview(b"0123456789")[::1]],
+    [
+        b"bytes",
+        bytearray(b"bytearray"),
+        memoryview(b"memoryview"),
+        array.array("H", [1, 2, 3]),
+        memoryview(b"0123456789")[::1],
+    ],
     ids=["bytes", "bytearray", "memoryview", "array", "slice"],
 )
 async def test_sendall_takes_any_buffer(loop, data):

@@ -45,9 +45,7 @@ async def test_create_connection_by_name_with_happy_eyeballs(loop):
     server = await loop.create_server(Recorder, "localhost", 0, family=socket.AF_INET)
     port = server.sockets[0].getsockname()[1]
     for steps in STEPS:
-        await drop(
-            await strike(loop.create_connection(Recorder, "localhost", port, happy_eyeballs_delay=0.01), steps)
-        )
+        await drop(await strike(loop.create_connection(Recorder, "localhost", port, happy_eyeballs_delay=0.01), steps))
     server.close()
     await asyncio.sleep(0.02)
 

@@ -208,7 +208,7 @@ async def test_hundreds_of_connections_leave_nothing_behind(loop):
             async with transport_and_peer(loop) as (transport, protocol, peer):
                 peer.send(b"x")
                 transport.write(b"y")
-            transport = protocol = peer = None
+            del transport, protocol, peer
         gc.collect()
         count = len(gc.get_objects())
         if round_number == 1:

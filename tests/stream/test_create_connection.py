@@ -157,7 +157,16 @@ async def test_a_blocking_socket_is_made_non_blocking(loop):
         ({"host": "127.0.0.1", "port": 80, "ssl_shutdown_timeout": 1}, ValueError),
         ({"host": "", "port": 80, "ssl": True}, ValueError),
     ],
-    ids=["nothing", "no port", "host and socket", "name without tls", "socket and name", "handshake", "shutdown", "no name"],
+    ids=[
+        "nothing",
+        "no port",
+        "host and socket",
+        "name without tls",
+        "socket and name",
+        "handshake",
+        "shutdown",
+        "no name",
+    ],
 )
 async def test_wrong_arguments_are_refused(loop, options, error):
     with socket.socket() as sock:

@@ -210,14 +210,14 @@ def test_a_loop_stopped_in_a_callback_and_closed_with_open_transports(loop_facto
     loop = loop_factory()
     left, right = raw_pair("unix")
 
-    async def connect():
+    async def connect(sock):
         return await loop.create_connection(
-            lambda: Acting(callback, lambda transport, other: loop.stop(), None), sock=left
+            lambda: Acting(callback, lambda transport, other: loop.stop(), None), sock=sock
         )
 
     with right, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        task = loop.create_task(connect())
+        task = loop.create_task(connect(left))
         if callback == "connection_made":
             loop.run_forever()
         transport, protocol = loop.run_until_complete(task)

@@ -197,7 +197,13 @@ async def test_a_server_of_a_ready_made_socket(loop):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"host": "127.0.0.1", "port": 0, "sock": "stream"}, {"sock": "datagram"}, {"ssl": True, "host": "127.0.0.1", "port": 0}, {"host": "127.0.0.1", "port": 0, "ssl_handshake_timeout": 1}],
+    [
+        {},
+        {"host": "127.0.0.1", "port": 0, "sock": "stream"},
+        {"sock": "datagram"},
+        {"ssl": True, "host": "127.0.0.1", "port": 0},
+        {"host": "127.0.0.1", "port": 0, "ssl_handshake_timeout": 1},
+    ],
     ids=["nothing", "both", "datagram", "wrong ssl", "timeout without ssl"],
 )
 async def test_wrong_arguments_are_refused(loop, options):

@@ -175,7 +175,11 @@ async def test_a_peer_that_says_nothing_times_out(loop):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         with pytest.raises(ConnectionAbortedError, match="handshake"):
             await loop.create_connection(
-                Recorder, *listener.getsockname(), ssl=client_context(), server_hostname=NAME, ssl_handshake_timeout=0.05
+                Recorder,
+                *listener.getsockname(),
+                ssl=client_context(),
+                server_hostname=NAME,
+                ssl_handshake_timeout=0.05,
             )
     await turns(3)
 
@@ -274,7 +278,12 @@ async def test_start_tls_of_streams_keeps_what_the_reader_had(loop):  # T11
 
 @pytest.mark.parametrize(
     "arguments",
-    [(None, None, None), ("transport", "protocol", None), ("transport", "protocol", "context"), (object(), None, "ssl")],
+    [
+        (None, None, None),
+        ("transport", "protocol", None),
+        ("transport", "protocol", "context"),
+        (object(), None, "ssl"),
+    ],
     ids=["nothing", "no context", "wrong context", "foreign transport"],
 )
 async def test_start_tls_refuses_wrong_arguments(loop, arguments):
@@ -330,9 +339,7 @@ async def test_tls_over_unix_sockets(loop, tmp_path):
     path = str(tmp_path / "socket")
     served = type("Served", (Served,), {"made": []})
     server = await loop.create_unix_server(served, path, ssl=server_context())
-    transport, protocol = await loop.create_unix_connection(
-        Recorder, path, ssl=client_context(), server_hostname=NAME
-    )
+    transport, protocol = await loop.create_unix_connection(Recorder, path, ssl=client_context(), server_hostname=NAME)
     transport.write(b"x")
     await until(lambda: served.made and served.made[0].data == b"x")
     transport.close()

@@ -16,7 +16,7 @@ def run_program(backend, source, *args, flags=(), seconds=SECONDS, env=None, pre
     options.setdefault("stdin", subprocess.DEVNULL)
     environment = {**os.environ, "PYTHONFAULTHANDLER": "1", **(env or {})}
     return subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=seconds, env=environment, **options
+        command, capture_output=True, text=True, timeout=seconds, env=environment, check=False, **options
     )
 
 

@@ -366,9 +366,7 @@ class Program:
     # -- datagrams
 
     async def do_datagram(self):
-        transport, _ = await self.loop.create_datagram_endpoint(
-            lambda: Datagram(self), local_addr=("127.0.0.1", 0)
-        )
+        transport, _ = await self.loop.create_datagram_endpoint(lambda: Datagram(self), local_addr=("127.0.0.1", 0))
         self.keep(self.datagrams, transport)
 
     def do_sendto(self):
@@ -544,7 +542,11 @@ def main(driver: str, seed: int, steps: int) -> None:
     del program, loop
     for _ in range(3):
         gc.collect()
-    left = {number: os.readlink(f"/proc/self/fd/{number}") for number in descriptors() - before if os.path.exists(f"/proc/self/fd/{number}")}
+    left = {
+        number: os.readlink(f"/proc/self/fd/{number}")
+        for number in descriptors() - before
+        if os.path.exists(f"/proc/self/fd/{number}")
+    }
     if left and driver != "asyncio":
         print(f"descriptors left: {left}", flush=True)
         sys.exit(5)

@@ -45,7 +45,17 @@ def traced_program(backend, source, *args):
     strace = require_strace()
     with tempfile.TemporaryDirectory() as folder:
         table = os.path.join(folder, "table")
-        command = [strace, "-f", "-c", "-o", table, sys.executable, "-c", backend.preamble + textwrap.dedent(source), *args]
+        command = [
+            strace,
+            "-f",
+            "-c",
+            "-o",
+            table,
+            sys.executable,
+            "-c",
+            backend.preamble + textwrap.dedent(source),
+            *args,
+        ]
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
         ) as program:
@@ -99,9 +109,7 @@ def counts_of_echo(backend, server, *, connections: int, rounds: int, size: int,
 def steady_counts(backend, server, *, connections: int, size: int = 1024, datagrams: bool = False):
     """The calls per round in the steady state: what 150 rounds cost beyond 50, beginning and end taken off."""
     few, many = (
-        counts_of_echo(
-            backend, server, connections=connections, rounds=rounds, size=size, datagrams=datagrams
-        )
+        counts_of_echo(backend, server, connections=connections, rounds=rounds, size=size, datagrams=datagrams)
         for rounds in (50, 150)
     )
     names = few.keys() | many.keys()

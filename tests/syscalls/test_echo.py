@@ -34,7 +34,9 @@ BARRIER = f"""
     gc.disable()
 """
 
-PROTOCOL = BARRIER + """
+PROTOCOL = (
+    BARRIER
+    + """
     class Echo(asyncio.Protocol):
         def connection_made(self, transport):
             self.transport = transport
@@ -49,6 +51,7 @@ PROTOCOL = BARRIER + """
     loop.run_forever()
     os._exit(0)
 """
+)
 
 BUFFERED = PROTOCOL.replace(
     """
@@ -71,7 +74,9 @@ SMALL_WRITES = PROTOCOL.replace(
     "for start in range(0, len(data), 64): self.transport.write(data[start:start + 64])",
 )
 
-STREAMS = BARRIER + """
+STREAMS = (
+    BARRIER
+    + """
     async def echo(reader, writer):
         while data := await reader.read(4096):
             writer.write(data)
@@ -84,8 +89,11 @@ STREAMS = BARRIER + """
     loop.run_forever()
     os._exit(0)
 """
+)
 
-SOCKETS = BARRIER + """
+SOCKETS = (
+    BARRIER
+    + """
     import socket
     async def echo(sock):
         while data := await loop.sock_recv(sock, 4096):
@@ -102,8 +110,11 @@ SOCKETS = BARRIER + """
     loop.run_forever()
     os._exit(0)
 """
+)
 
-DATAGRAMS = BARRIER + """
+DATAGRAMS = (
+    BARRIER
+    + """
     class Echo(asyncio.DatagramProtocol):
         def connection_made(self, transport):
             self.transport = transport
@@ -119,6 +130,7 @@ DATAGRAMS = BARRIER + """
     loop.run_forever()
     os._exit(0)
 """
+)
 
 # The read of the barrier, and the poll of the turn in which it is called.
 SYNCHRONISING = 2

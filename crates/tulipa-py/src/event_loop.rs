@@ -53,6 +53,7 @@ pub(crate) struct LoopCore {
     inbox: Arc<Inbox<Obj>>,
     /// Gone when the loop is closed.
     waker: StateCell<Option<Waker>>,
+    /// The name of the driver that the loop waits with.
     #[pyo3(get, name = "driver")]
     driver_name: String,
     closed: AtomicBool,

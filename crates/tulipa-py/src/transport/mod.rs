@@ -24,7 +24,7 @@ use crate::ffi::buffer;
 use crate::ffi::call::{in_context, method0, method1};
 use crate::ffi::native_type::{Fields, NativeClass, make_plain, members};
 use crate::ffi::object::SharedBytes;
-use crate::ffi::raw::{method, table};
+use crate::ffi::raw::{Arguments, method, table};
 use crate::ffi::slot::Slot;
 use crate::host::Chunk;
 use crate::watch;
@@ -129,7 +129,7 @@ fn common_methods() -> Vec<pyo3::ffi::PyMethodDef> {
         method!(c"pause_reading", noargs, pause_reading, c"Stop receiving until resume_reading()."),
         method!(c"resume_reading", noargs, resume_reading, c"Receive again."),
         method!(c"is_reading", noargs, is_reading, c"Whether the transport is neither paused nor closing."),
-        method!(c"set_protocol", onearg, set_protocol, c"Replace the protocol."),
+        method!(c"set_protocol", vector, set_protocol, c"set_protocol($self, protocol)\n--\n\nReplace the protocol."),
         method!(c"get_protocol", noargs, get_protocol, c"The protocol; None after the connection was lost."),
         method!(c"get_write_buffer_size", noargs, buffer_size, c"Bytes that are still to be written."),
         method!(c"get_write_buffer_limits", noargs, marks, c"The low- and high-water marks, in bytes."),
@@ -470,7 +470,8 @@ fn is_reading<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>
     Ok(bool_object(py, reading))
 }
 
-fn set_protocol<'py>(transport: &Bound<'py, PyAny>, protocol: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+fn set_protocol<'py>(transport: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    let [protocol] = args.exactly("set_protocol", ["protocol"])?;
     let fields = fields(transport)?;
     // What the former protocol wrote leaves before the next one can write.
     fields.with(transport.py(), |state, token| state.core.buffer_size(token))?;
@@ -501,10 +502,7 @@ fn writing_paused<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyA
     Ok(bool_object(py, paused))
 }
 
-fn set_marks<'py>(
-    transport: &Bound<'py, PyAny>,
-    args: crate::ffi::raw::Arguments<'_, 'py>,
-) -> PyResult<Bound<'py, PyAny>> {
+fn set_marks<'py>(transport: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = transport.py();
     let [high, low] = args.positional else {
         return Err(PyTypeError::new_err("_set_marks() takes the high- and the low-water mark"));

@@ -9,7 +9,7 @@ use tulipa_core::{Read, Token, Written};
 use super::{TransportFields, chunk, failed, fields, none, pause_writing, tell};
 use crate::event_loop::LoopCore;
 use crate::ffi::buffer::Held;
-use crate::ffi::raw::method;
+use crate::ffi::raw::{Arguments, method};
 
 /// How many writes after the end go by in silence; asyncio's number.
 const DROPPED_IN_SILENCE: u32 = 5;
@@ -18,11 +18,16 @@ pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
     vec![
         method!(
             c"write",
-            onearg,
+            vector,
             write,
-            c"Write bytes; returns at once, and what is written in one turn leaves together."
+            c"write($self, data)\n--\n\nWrite bytes; returns at once, and what is written in one turn leaves together."
         ),
-        method!(c"writelines", onearg, writelines, c"Write an iterable of bytes-like objects."),
+        method!(
+            c"writelines",
+            vector,
+            writelines,
+            c"writelines($self, list_of_data)\n--\n\nWrite an iterable of bytes-like objects."
+        ),
         method!(c"write_eof", noargs, write_eof, c"Close the writing half once everything is written."),
     ]
 }
@@ -135,8 +140,9 @@ fn check_writable(fields: &TransportFields, py: Python<'_>, method: &str) -> PyR
     Ok(())
 }
 
-fn write<'py>(transport: &Bound<'py, PyAny>, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+fn write<'py>(transport: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = transport.py();
+    let [data] = args.exactly("write", ["data"])?;
     let fields = fields(transport)?;
     let chunk = chunk(data)?;
     check_writable(fields, py, "write")?;
@@ -148,8 +154,9 @@ fn write<'py>(transport: &Bound<'py, PyAny>, data: &Bound<'py, PyAny>) -> PyResu
     none(py)
 }
 
-fn writelines<'py>(transport: &Bound<'py, PyAny>, lines: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+fn writelines<'py>(transport: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = transport.py();
+    let [lines] = args.exactly("writelines", ["list_of_data"])?;
     let fields = fields(transport)?;
     check_writable(fields, py, "writelines")?;
     // All of them are looked at before the first is queued: a bad one in the middle must not leave half a message.
