@@ -1,7 +1,7 @@
 """Fixtures for all loops: `backend`, `loop_factory`, `loop`; and the limits that hold for each test.
 
 - A test that asks for one of them runs once per loop: asyncio and tulipa on epoll; marked `all_drivers`, also on
-  tulipa's other drivers. `--loops` narrows the choice, for instance `--loops asyncio` without a build.
+  tulipa's other drivers (`--every-driver`: all tests). `--loops` narrows the choice, for instance `--loops asyncio` without a build.
 - `async def` tests run on their `loop`, with a time limit inside the loop, so that a hang says where.
 - A test that hangs all the same is interrupted by pytest-timeout, or ended with all stacks by pytest's faulthandler.
 - A test fails if it leaves descriptors open, lets a warning pass, or lets an error reach the loop's exception handler
@@ -29,6 +29,7 @@ SECONDS_PER_TEST = 30
 
 def pytest_addoption(parser):
     parser.addoption("--loops", default=None, help="comma-separated names of the loops to test on (default: all)")
+    parser.addoption("--every-driver", action="store_true", help="run each test on each driver, marked or not")
 
 
 def pytest_configure(config):
@@ -41,7 +42,8 @@ def pytest_generate_tests(metafunc):
     if "backend" not in metafunc.fixturenames:
         return
     names = backends.DEFAULT
-    if metafunc.definition.get_closest_marker("all_drivers"):
+    every = metafunc.config.getoption("--every-driver")
+    if every or metafunc.definition.get_closest_marker("all_drivers"):
         names = tuple(backends.BY_NAME)
     if metafunc.definition.get_closest_marker("only_tulipa"):
         names = tuple(name for name in names if name != "asyncio")

@@ -131,8 +131,13 @@ DIFFERENCES: tuple[Difference, ...] = (
         for test in (
             "test_*_leaves_the_flags_of_a_shared_pipe",
             "test_a_child_leaves_its_standard_streams_blocking",
-            "test_print_never_meets_a_full_pipe_as_an_error",
         )
+    ),
+    Difference(
+        "pipe/test_shared_descriptions.py::test_print_never_meets_a_full_pipe_as_an_error",
+        "asyncio",
+        "P6: asyncio sets O_NONBLOCK on the description; whether `print` meets a full pipe is chance",
+        not_run=True,
     ),
     Difference(
         "pipe/test_read_pipes.py::test_the_master_of_a_terminal_ends_when_the_child_is_gone",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import warnings
 from typing import Any
 
@@ -65,7 +66,7 @@ class _Transport(TransportCore):
             low = high // 4
         if not high >= low >= 0:
             raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
-        self._set_marks(high, low)
+        self._set_marks(int(min(high, sys.maxsize)), int(min(low, sys.maxsize)))
 
     def __del__(self) -> None:
         if self._is_unclosed():

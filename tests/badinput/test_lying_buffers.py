@@ -12,7 +12,6 @@ import pytest
 from tests.support.recorders import BufferedRecorder
 from tests.support.streams import receive, transport_and_peer, turns
 
-pytestmark = pytest.mark.all_drivers
 python_buffers = pytest.mark.skipif(sys.version_info < (3, 12), reason="__buffer__ came with Python 3.12")
 CONTENT = b"0123456789"
 

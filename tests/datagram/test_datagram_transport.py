@@ -11,8 +11,6 @@ import pytest
 from tests.support.descriptors import open_descriptors
 from tests.support.recorders import DatagramRecorder
 
-pytestmark = pytest.mark.all_drivers
-
 
 async def unix_pair(loop, factory=DatagramRecorder):
     """A transport on one end of a pair of Unix datagram sockets, and the other end: it can be filled."""

@@ -7,8 +7,6 @@ import weakref
 
 import pytest
 
-pytestmark = pytest.mark.all_drivers
-
 
 def run_ready(loop):
     loop.call_soon(loop.stop)

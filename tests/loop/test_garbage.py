@@ -6,11 +6,7 @@ import socket
 import warnings
 import weakref
 
-import pytest
-
 from tests.support.descriptors import open_descriptors
-
-pytestmark = pytest.mark.all_drivers
 
 
 class Node:

@@ -6,8 +6,6 @@ import weakref
 
 import pytest
 
-pytestmark = pytest.mark.all_drivers
-
 
 def test_a_new_loop_neither_runs_nor_is_closed(loop):
     assert not loop.is_running()

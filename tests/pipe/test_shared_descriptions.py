@@ -13,8 +13,6 @@ from tests.support.descriptors import pipe_files
 from tests.support.programs import run_program, start_program
 from tests.support.recorders import Recorder
 
-pytestmark = pytest.mark.all_drivers
-
 
 async def test_reading_leaves_the_flags_of_a_shared_pipe(loop):  # P6
     with pipe_files() as (reader, writer):

@@ -7,8 +7,6 @@ import pytest
 
 from tests.support.descriptors import socket_pair
 
-pytestmark = pytest.mark.all_drivers
-
 
 def bound(family=socket.AF_INET, address=("127.0.0.1", 0)):
     sock = socket.socket(family, socket.SOCK_DGRAM)

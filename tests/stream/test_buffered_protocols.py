@@ -8,8 +8,6 @@ import pytest
 from tests.support.recorders import BufferedRecorder, Recorder
 from tests.support.streams import KINDS, raw_pair, transport_and_peer, turns
 
-pytestmark = pytest.mark.all_drivers
-
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_data_come_into_the_protocols_own_buffer(loop, kind):

@@ -12,7 +12,6 @@ import pytest
 from tests.support.recorders import Recorder
 from tests.support.streams import raw_pair, turns
 
-pytestmark = pytest.mark.all_drivers
 STEPS = range(12)
 
 

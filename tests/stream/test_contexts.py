@@ -8,12 +8,9 @@ import asyncio
 import contextvars
 import socket
 
-import pytest
-
 from tests.support.recorders import Recorder
 from tests.support.streams import raw_pair, turns
 
-pytestmark = pytest.mark.all_drivers
 variable = contextvars.ContextVar("variable", default="unset")
 
 

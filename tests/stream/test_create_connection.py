@@ -9,8 +9,6 @@ import pytest
 from tests.support.recorders import Recorder
 from tests.support.streams import raw_pair, turns
 
-pytestmark = pytest.mark.all_drivers
-
 
 async def serving(loop, host="127.0.0.1", **options):
     server = await loop.create_server(Recorder, host, 0, **options)

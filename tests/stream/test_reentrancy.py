@@ -10,8 +10,6 @@ import pytest
 from tests.support.recorders import Recorder
 from tests.support.streams import raw_pair, turns
 
-pytestmark = pytest.mark.all_drivers
-
 CALLBACKS = (
     "connection_made",
     "data_received",

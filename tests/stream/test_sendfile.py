@@ -10,7 +10,6 @@ from tests.support.certificates import NAME, client_context, server_context
 from tests.support.recorders import Recorder
 from tests.support.streams import receive, receive_all, transport_and_peer
 
-pytestmark = pytest.mark.all_drivers
 DATA = bytes(range(256)) * 8192
 
 

@@ -12,7 +12,6 @@ import pytest
 from tests.support.recorders import Recorder
 from tests.support.streams import turns
 
-pytestmark = pytest.mark.all_drivers
 V = sys.version_info
 
 

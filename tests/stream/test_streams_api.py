@@ -8,8 +8,6 @@ import pytest
 
 from tests.support.streams import raw_pair, receive, receive_all, turns
 
-pytestmark = pytest.mark.all_drivers
-
 
 @contextlib.asynccontextmanager
 async def streams(**options):

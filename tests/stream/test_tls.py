@@ -11,8 +11,6 @@ from tests.support.certificates import NAME, client_context, server_context
 from tests.support.recorders import BufferedRecorder, Recorder
 from tests.support.streams import turns
 
-pytestmark = pytest.mark.all_drivers
-
 
 class Served(Recorder):
     made: list = []

@@ -10,8 +10,6 @@ import pytest
 from tests.support.recorders import Recorder
 from tests.support.streams import KINDS, transport_and_peer, turns
 
-pytestmark = pytest.mark.all_drivers
-
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_it_is_an_asyncio_transport(loop, kind):  # T2

@@ -1,6 +1,6 @@
 //! The program's own descriptors: `add_reader`, `add_writer`, and the operations behind `sock_*`.
 
-use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyAttributeError, PyOSError, PyOverflowError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -85,6 +85,13 @@ fn number(descriptor: &Bound<'_, PyAny>) -> PyResult<i32> {
     } else {
         let given = descriptor.call_method0(intern!(py, "fileno")).and_then(|fd| fd.extract::<i32>());
         given.map_err(|error| {
+            // What a broken `fileno` raises of its own is its own.
+            let said = error.is_instance_of::<PyAttributeError>(py)
+                || error.is_instance_of::<PyTypeError>(py)
+                || error.is_instance_of::<PyValueError>(py);
+            if !said {
+                return error;
+            }
             let message = format!(
                 "Invalid file object: {}; give a descriptor number or an object with fileno()",
                 descriptor.repr().map_or_else(|_| "?".to_owned(), |text| text.to_string())
@@ -190,7 +197,13 @@ fn clear<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
     let event_loop = object.cast::<LoopCore>()?;
-    let fd = number(descriptor)?;
+    let fd = match number(descriptor) {
+        // No descriptor has such a number, so none is watched.
+        Err(error) if error.is_instance_of::<PyOverflowError>(py) => {
+            return Ok(PyBool::new(py, false).to_owned().into_any());
+        }
+        number => number?,
+    };
     if !mine {
         check_no_transport(event_loop, fd)?;
     }

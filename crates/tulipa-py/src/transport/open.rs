@@ -61,6 +61,8 @@ pub(crate) fn prepare<'py>(
     parts: Parts<'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = event_loop.py();
+    // What is no protocol is refused here, as on asyncio, and not when the program has long gone on.
+    parts.protocol.getattr(intern!(py, "connection_made"))?;
     let types = TYPES.get(py).ok_or_else(|| PyRuntimeError::new_err("tulipa is not initialised"))?;
     let transport = types.common.alloc(class)?;
     let own = fields(&transport)?;
