@@ -1,7 +1,7 @@
 """Fixtures for all loops: `backend`, `loop_factory`, `loop`; and the limits that hold for each test.
 
 - A test that asks for one of them runs once per loop: asyncio and tulipa on epoll; marked `all_drivers`, also on
-  tulipa's other drivers (`--every-driver`: all tests). `--loops` narrows the choice, for instance `--loops asyncio` without a build.
+  tulipa's other drivers (`--every-driver`: all tests). `--loops` narrows the choice: `--loops asyncio` needs no build.
 - `async def` tests run on their `loop`, with a time limit inside the loop, so that a hang says where.
 - A test that hangs all the same is interrupted by pytest-timeout, or ended with all stacks by pytest's faulthandler.
 - A test fails if it leaves descriptors open, lets a warning pass, or lets an error reach the loop's exception handler

@@ -54,15 +54,19 @@ class ConnectingMixin(Host):
 
     async def _connect_sock(self, *args: Any, **kwargs: Any) -> socket.socket:
         inherited: Any = super()
-        sock: socket.socket = await inherited._connect_sock(*args, **kwargs)
+        try:
+            sock: socket.socket = await inherited._connect_sock(*args, **kwargs)
+        finally:
+            # A traceback keeps this frame, and the arguments hold a list of exceptions.
+            del args, kwargs
         made = _made.get()
         if made is not None:
             made.append(sock)
         return sock
 
     def _close_unless_owned(self, sock: socket.socket) -> None:
-        if sock.fileno() >= 0:
-            with contextlib.suppress(RuntimeError):  # A transport has it.
+        if sock.fileno() != -1:
+            with contextlib.suppress(RuntimeError, ValueError):  # A transport has it, or it is closed.
                 self._ensure_fd_no_transport(sock)
                 sock.close()
 

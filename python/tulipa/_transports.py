@@ -48,6 +48,10 @@ class _Transport(TransportCore):
         return self.is_closing()
 
     @property
+    def _paused(self) -> bool:
+        return not self.is_reading() and not self.is_closing()
+
+    @property
     def _protocol_paused(self) -> bool:
         return self._writing_paused()
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 PROGRAM = Path(__file__).parents[1] / "support" / "random_program.py"
-SEEDS = range(int(os.environ.get("TULIPA_FUZZ_SEEDS", 6)))
-STEPS = 3000
+SEEDS = range(int(os.environ.get("TULIPA_FUZZ_SEEDS", 4)))
+STEPS = 2000
 
 
 @pytest.mark.all_drivers

@@ -65,6 +65,14 @@ DIFFERENCES = (
         MOCK_SOCKETS, ("test_sslproto.SslProtoHandshakeTests.test_connection_lost_when_busy",), since=(3, 13, 1)
     ),
     Difference(OWN_ACCEPT, (_SELECTOR_LOOP + "test_accept_connection_retry",)),
+    Difference(
+        MOCK_SOCKETS,
+        (
+            "test_base_events.BaseEventLoopTests.test_create_connection_happy_eyeballs",
+            "test_base_events.BaseEventLoopTests.test_create_connection_happy_eyeballs_ipv4_only",
+        ),
+        since=(3, 15),
+    ),
     Difference(OWN_ACCEPT, (_SELECTOR_LOOP + "test_accept_connection_exception",)),
     Difference(
         OWN_SIGNALS,

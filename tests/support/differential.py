@@ -10,42 +10,86 @@ import socket
 import sys
 import tempfile
 import warnings
+from functools import cached_property
 
-SECONDS = 0.03
+SECONDS = 0.02
 RETURNS, WAITS = "returns", "waits"
 
 
 class World:
-    """What a call may need: sockets, pipes, a file, a directory, a running transport. Made anew for each call."""
+    """What a call may need, made when it asks for it: sockets, pipes, a file, a path."""
 
     def __init__(self, stack: contextlib.ExitStack, loop):
+        self.stack = stack
         self.loop = loop
-        self.left, self.right = socket.socketpair()
-        self.left.setblocking(False)
-        self.right.setblocking(False)
-        self.datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.datagram.bind(("127.0.0.1", 0))
-        self.datagram.setblocking(False)
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.listener.setblocking(False)
-        read_end, write_end = os.pipe()
-        self.reader, self.writer = os.fdopen(read_end, "rb", 0), os.fdopen(write_end, "wb", 0)
-        self.file = tempfile.TemporaryFile()
-        self.file.write(b"content")
-        self.file.flush()
-        self.folder = stack.enter_context(tempfile.TemporaryDirectory())
-        for held in (self.left, self.right, self.datagram, self.listener, self.reader, self.writer, self.file):
-            stack.callback(held.close)
+
+    def hold(self, held):
+        self.stack.callback(held.close)
+        return held
+
+    @cached_property
+    def pair(self):
+        left, right = socket.socketpair()
+        for sock in (left, right):
+            self.hold(sock).setblocking(False)
+        return left, right
 
     @property
+    def left(self):
+        return self.pair[0]
+
+    @cached_property
+    def datagram(self):
+        sock = self.hold(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        sock.bind(("127.0.0.1", 0))
+        sock.setblocking(False)
+        return sock
+
+    @cached_property
+    def listener(self):
+        sock = self.hold(socket.create_server(("127.0.0.1", 0)))
+        sock.setblocking(False)
+        return sock
+
+    @cached_property
+    def pipe(self):
+        read_end, write_end = os.pipe()
+        return self.hold(os.fdopen(read_end, "rb", 0)), self.hold(os.fdopen(write_end, "wb", 0))
+
+    @property
+    def reader(self):
+        return self.pipe[0]
+
+    @property
+    def writer(self):
+        return self.pipe[1]
+
+    @cached_property
+    def file(self):
+        file = self.hold(tempfile.TemporaryFile())
+        file.write(b"content")
+        file.flush()
+        return file
+
+    @cached_property
     def path(self) -> str:
-        return os.path.join(self.folder, "socket")
+        return os.path.join(self.stack.enter_context(tempfile.TemporaryDirectory()), "socket")
 
 
-def outcome(new_loop, action, *, debug: bool = False) -> tuple[str, str]:
+def outcomes(one, other, action, **options):
+    """What `action(world)` comes to on the loops of two factories. If they differ, both get more time once."""
+    for seconds in (SECONDS, 50 * SECONDS):
+        results = [outcome(new_loop, action, seconds=seconds, **options) for new_loop in (one, other)]
+        if results[0][0] == results[1][0]:
+            break
+    return results
+
+
+def outcome(new_loop, action, *, seconds: float, settle: float = 0, debug: bool = False) -> tuple[str, str]:
     """What `action(world)` comes to, inside a running loop: a kind of result, and the text of the error.
 
-    The action may be a coroutine function or a plain one; what it returns is awaited for a short time.
+    The action may be a coroutine function or a plain one; what it returns is awaited for some `seconds`. Then what it
+    started may `settle`.
     """
     loop = new_loop()
     loop.set_debug(debug)
@@ -56,7 +100,7 @@ def outcome(new_loop, action, *, debug: bool = False) -> tuple[str, str]:
         try:
             result = action(world)
             if asyncio.iscoroutine(result) or asyncio.isfuture(result):
-                result = await asyncio.wait_for(result, SECONDS)
+                result = await asyncio.wait_for(result, seconds)
         except TimeoutError as error:
             return (WAITS, "") if not error.args else (type(error).__name__, str(error))
         except Exception as error:
@@ -73,8 +117,10 @@ def outcome(new_loop, action, *, debug: bool = False) -> tuple[str, str]:
             for task in asyncio.all_tasks(loop):
                 task.cancel()
             with contextlib.suppress(Exception):
-                loop.run_until_complete(asyncio.sleep(0.001))
-                loop.run_until_complete(loop.shutdown_default_executor())
+                for _ in range(3):
+                    loop.run_until_complete(asyncio.sleep(settle))
+                if loop._default_executor is not None:
+                    loop.run_until_complete(loop.shutdown_default_executor())
             loop.close()
 
 

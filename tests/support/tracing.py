@@ -107,10 +107,10 @@ def counts_of_echo(backend, server, *, connections: int, rounds: int, size: int,
 
 
 def steady_counts(backend, server, *, connections: int, size: int = 1024, datagrams: bool = False):
-    """The calls per round in the steady state: what 150 rounds cost beyond 50, beginning and end taken off."""
+    """The calls per round in the steady state: what 70 rounds cost beyond 20, beginning and end taken off."""
     few, many = (
         counts_of_echo(backend, server, connections=connections, rounds=rounds, size=size, datagrams=datagrams)
-        for rounds in (50, 150)
+        for rounds in (20, 70)
     )
     names = few.keys() | many.keys()
-    return {name: (many[name] - few[name]) / 100 for name in names if many[name] != few[name]}
+    return {name: (many[name] - few[name]) / 50 for name in names if many[name] != few[name]}
