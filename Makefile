@@ -112,7 +112,7 @@ format: $(VENV)/.dev  ## mend what `lint` can mend by itself
 
 types: $(VENV)/.dev  ## mypy and pyright, both strict, on the package and tests/typing
 	$(PY) -m mypy
-	$(PY) -m pyright --pythonpath $(PY)
+	$(PY) -m pyright --project . --pythonpath $(PY)
 
 stubs: build  ## the stub of the native module against the built one
 	MYPYPATH=python $(PY) -m mypy.stubtest tulipa._native $(addprefix --allowlist ,$(wildcard tests/typing/stubtest_allowlist.txt))
