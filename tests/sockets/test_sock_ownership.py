@@ -173,6 +173,7 @@ async def test_a_detached_socket_can_be_used_under_its_number(loop):
         right.send(b"1")
         assert await loop.sock_recv(left, 1) == b"1"
         copy = socket.socket(fileno=left.detach())
+        copy.setblocking(False)
         with copy:
             right.send(b"2")
             assert await loop.sock_recv(copy, 1) == b"2"

@@ -132,12 +132,16 @@ DATAGRAMS = (
 """
 )
 
+# Counts are the difference of a long and a short run, per round. What happens once in one of the two and not in the
+# other, such as one vain look for a connection, is a small fraction; what steady traffic costs is one at least.
+CHANCE = 0.5
+
 # The read of the barrier, and the poll of the turn in which it is called.
 SYNCHRONISING = 2
 
 
 def check(counts, allowed_per_message=2):
-    registrations = {name: counts[name] for name in REGISTRATIONS if counts.get(name)}
+    registrations = {name: counts[name] for name in REGISTRATIONS if counts.get(name, 0) > CHANCE}
     assert not registrations, counts
     total = sum(counts.values()) - SYNCHRONISING
     per_message = total / CONNECTIONS
@@ -163,7 +167,7 @@ def test_socket_calls_keep_their_registration(backend):  # G13
 def test_datagrams_cost_two_calls_each(backend, request):
     """All come in on one socket: in batches, or one by one; the answers leave one by one at most."""
     counts = steady_counts(backend, DATAGRAMS, connections=CONNECTIONS, size=SIZE, datagrams=True)
-    registrations = {name: counts[name] for name in REGISTRATIONS if counts.get(name)}
+    registrations = {name: counts[name] for name in REGISTRATIONS if counts.get(name, 0) > CHANCE}
     assert not registrations, counts
     polls = sum(counts.get(name, 0) for name in POLLS)
     others = sum(counts.values()) - polls - 1
