@@ -18,7 +18,6 @@ from asyncio import (
     events,
     format_helpers,
     futures,
-    sslproto,
     trsock,
     unix_events,
 )
@@ -32,9 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACCEPT_RETRY_DELAY",
+    "SENDFILE_FALLBACK",
     "SENDFILE_TRY_NATIVE",
     "SENDFILE_UNSUPPORTED",
-    "SSLProtocol",
     "SSL_HANDSHAKE_TIMEOUT",
     "SSL_SHUTDOWN_TIMEOUT",
     "callback_source",
@@ -133,15 +132,13 @@ ipaddr_info: Callable[..., tuple[Any, ...] | None] = _private(base_events, "_ipa
 # ssl_shutdown_timeout) on every version from 3.11 to 3.15.
 make_server: Callable[..., asyncio.Server] = _private(base_events, "Server")
 
+SENDFILE_FALLBACK: Any = _private(constants, "_SendfileMode").FALLBACK
 SENDFILE_TRY_NATIVE: Any = _private(constants, "_SendfileMode").TRY_NATIVE
 SENDFILE_UNSUPPORTED: Any = _private(constants, "_SendfileMode").UNSUPPORTED
 
 ACCEPT_RETRY_DELAY: float = _private(constants, "ACCEPT_RETRY_DELAY")
 SSL_HANDSHAKE_TIMEOUT: float = _private(constants, "SSL_HANDSHAKE_TIMEOUT")
 SSL_SHUTDOWN_TIMEOUT: float = _private(constants, "SSL_SHUTDOWN_TIMEOUT")
-
-# The protocol of TLS over a transport; its arguments are the same on all versions.
-SSLProtocol: Callable[..., Any] = sslproto.SSLProtocol
 
 
 def set_nodelay(sock: socket.socket) -> None:

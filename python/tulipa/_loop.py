@@ -30,6 +30,7 @@ from ._sendfile import SendfileMixin
 from ._serving import ServingMixin
 from ._signals import SignalMixin
 from ._sockets import SocketMixin
+from ._tls import choose_tls_engine
 
 __all__ = ["Loop"]
 
@@ -75,6 +76,7 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
         self._background = 0
         self._held = 0
         self._stop_when_idle = False
+        self._tls_engine = choose_tls_engine()
         super().__init__()
         _loops.add(self)
 

@@ -5,6 +5,7 @@
 
 import asyncio
 import socket
+import ssl
 from asyncio.transports import _FlowControlMixin
 from collections.abc import Callable, Iterable
 from contextvars import Context
@@ -18,7 +19,10 @@ __all__ = [
     "Listener",
     "LoopCore",
     "StreamCore",
+    "TLS_ENGINES",
     "TimerHandle",
+    "TlsCore",
+    "TlsTransportCore",
     "TransportCore",
     "Waiter",
     "__version__",
@@ -28,6 +32,7 @@ __all__ = [
     "probe",
     "remove_stale_socket",
     "sendfile",
+    "tls_engine",
     "unlink_if_identity",
 ]
 
@@ -41,6 +46,10 @@ __all__ = [
     "TransportCore",
     "StreamCore",
     "DatagramCore",
+    "TlsCore",
+    "TlsTransportCore",
+    "TLS_ENGINES",
+    "tls_engine",
     "LoopCore",
     "Listener",
     "Waiter",
@@ -55,6 +64,11 @@ __all__ = [
 ]
 
 __version__: str
+
+TLS_ENGINES: tuple[str, ...]
+
+def tls_engine() -> str:
+    """Return the name of the engine that TLS sessions get when none is named."""
 
 def driver_names() -> list[str]:
     """Return the names of the drivers that this build knows, the default first."""
@@ -224,6 +238,52 @@ class DatagramCore(TransportCore):
     """The native half of transports that carry datagrams."""
 
     def sendto(self, data: _Bytes, addr: Any = None) -> None: ...
+
+@disjoint_base
+class TlsCore:
+    """The native half of TLS: the protocol of the transport that carries the ciphertext."""
+
+    _phase: int
+    _app_protocol: Any
+    _app_reading_paused: bool
+    _write_marks: tuple[int, int]
+    _read_marks: tuple[int, int]
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
+    @property
+    def _engine(self) -> str: ...
+    @property
+    def _app_writing_paused(self) -> bool: ...
+    def _open(
+        self, engine: str, context: ssl.SSLContext, server_side: bool, server_hostname: str | None
+    ) -> ssl.SSLObject:
+        """Make the session; raises what `context.wrap_bio` raises."""
+
+    def _set_lower(self, transport: Any) -> None: ...
+    def _discard(self) -> None: ...
+    def _arrive(self, data: _Bytes) -> None: ...
+    def _drive(self) -> None: ...
+    def _read(self) -> None: ...
+    def _read_nothing(self) -> None: ...
+    def _encrypt_all(self) -> bool: ...
+    def _send(self) -> None: ...
+    def _control_writing(self) -> None: ...
+    def _control_reading(self) -> None: ...
+    def _write_size(self) -> int: ...
+    def _read_size(self) -> int: ...
+    def data_received(self, data: bytes) -> None: ...
+    def pause_writing(self) -> None: ...
+    def resume_writing(self) -> None: ...
+
+@disjoint_base
+class TlsTransportCore(_FlowControlMixin):
+    """The native half of TLS transports."""
+
+    _ssl_protocol: Any
+
+    # By position alone: see TransportCore.
+    def write(self, data: _Bytes) -> None: ...
+    def writelines(self, list_of_data: Iterable[_Bytes]) -> None: ...
 
 class Handle(asyncio.Handle):
     """What `call_soon` returns."""

@@ -22,12 +22,12 @@ from ._compat import (
     ACCEPT_RETRY_DELAY,
     SSL_HANDSHAKE_TIMEOUT,
     SSL_SHUTDOWN_TIMEOUT,
-    SSLProtocol,
     TransportSocket,
     set_nodelay,
 )
 from ._connecting import server_started
 from ._host import Host
+from ._tls import TlsMixin, TlsProtocol
 from ._transports import DatagramTransport, SocketTransport
 from ._unix import UnixMixin
 
@@ -39,7 +39,7 @@ _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _CONNECTION_GONE = {errno.ECONNABORTED, errno.EPROTO, errno.EPERM}
 
 
-class ServingMixin(UnixMixin, Host):
+class ServingMixin(UnixMixin, TlsMixin, Host):
     """Makes the transports of sockets."""
 
     def _make_socket_transport(
@@ -76,7 +76,7 @@ class ServingMixin(UnixMixin, Host):
         ssl_shutdown_timeout: float | None = SSL_SHUTDOWN_TIMEOUT,
         context: Context | None = None,
     ) -> Any:
-        tls = SSLProtocol(
+        tls = TlsProtocol(
             self,
             protocol,
             sslcontext,

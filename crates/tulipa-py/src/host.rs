@@ -38,6 +38,7 @@ impl Owner {
 pub(crate) enum Chunk {
     Shared(SharedBytes),
     Copied(Box<[u8]>),
+    Made(Vec<u8>),
 }
 
 impl AsRef<[u8]> for Chunk {
@@ -45,6 +46,7 @@ impl AsRef<[u8]> for Chunk {
         match self {
             Self::Shared(bytes) => bytes.as_ref(),
             Self::Copied(bytes) => bytes,
+            Self::Made(bytes) => bytes,
         }
     }
 }

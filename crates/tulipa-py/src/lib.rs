@@ -5,6 +5,7 @@
 //! | `event_loop`, `turn` | the loop class, scheduling, and driving a turn |
 //! | `handle` | `asyncio.Handle` and `asyncio.TimerHandle` |
 //! | `transport` | streams and datagrams |
+//! | `tls` | TLS over any transport |
 //! | `listener` | accepting connections |
 //! | `watch` | `add_reader` and the operations behind `sock_*` |
 //! | `address`, `error`, `system`, `host` | translations |
@@ -18,6 +19,7 @@ mod handle;
 mod host;
 mod listener;
 mod system;
+mod tls;
 mod transport;
 mod turn;
 mod watch;
@@ -30,6 +32,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     handle::register(module)?;
     transport::register(module)?;
+    tls::register(module)?;
     module.add_class::<event_loop::LoopCore>()?;
     module.add_class::<listener::Listener>()?;
     module.add_class::<watch::Waiter>()?;

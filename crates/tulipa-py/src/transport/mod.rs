@@ -27,10 +27,11 @@ use crate::ffi::object::SharedBytes;
 use crate::ffi::raw::{Arguments, method, table};
 use crate::ffi::slot::Slot;
 use crate::host::Chunk;
+use crate::tls::TlsCore;
 use crate::watch;
 
 /// How many protocols in a row may replace themselves when they are asked for a buffer.
-const PROTOCOLS_MAX: usize = 16;
+pub(crate) const PROTOCOLS_MAX: usize = 16;
 
 /// The native fields of every transport.
 #[repr(C)]
@@ -55,6 +56,8 @@ pub(crate) struct TransportFields {
     fd: Cell<i32>,
     /// The protocol is an `asyncio.BufferedProtocol`.
     pub(crate) buffered: Cell<bool>,
+    /// The protocol is TLS of ours, and takes bytes without an object made of them.
+    tls: Cell<bool>,
     /// `write_eof` was called.
     pub(crate) eof: Cell<bool>,
     /// Between opening and the end of `connection_lost`.
@@ -204,6 +207,7 @@ impl TransportFields {
         if let Some(types) = TYPES.get(py) {
             self.buffered.set(protocol.is_instance(types.buffered_protocol.bind(py))?);
         }
+        self.tls.set(protocol.is_instance_of::<TlsCore>());
         self.protocol.set(protocol);
         Ok(())
     }
@@ -288,6 +292,9 @@ pub(crate) fn readable(event_loop: &Bound<'_, LoopCore>, token: Token, transport
     let fields = fields(transport)?;
     if datagram::is_datagram(event_loop, token) {
         return datagram::readable(event_loop, token, transport, fields);
+    }
+    if fields.tls.get() {
+        return stream::readable_secure(event_loop, token, transport, fields);
     }
     for _ in 0..PROTOCOLS_MAX {
         if !fields.buffered.get() {

@@ -1,27 +1,38 @@
 //! Streams: reading into protocols, and writing.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tulipa_core::{Read, Token, Written};
+use tulipa_tls::Buffer;
 
 use super::{TransportFields, chunk, failed, fields, none, pause_writing, tell};
 use crate::event_loop::LoopCore;
 use crate::ffi::buffer::Held;
+use crate::ffi::call::{address, in_context, is_bound_native};
 use crate::ffi::raw::{Arguments, method};
+use crate::host::Chunk;
+use crate::tls::{self, TlsCore};
+
+/// The address of the C function behind `write`, to see whether somebody has put another in its place.
+static WRITE: AtomicUsize = AtomicUsize::new(0);
 
 /// How many writes after the end go by in silence; asyncio's number.
 const DROPPED_IN_SILENCE: u32 = 5;
 
 pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
+    let write = method!(
+        c"write",
+        vector,
+        write,
+        c"write($self, data)\n--\n\nWrite bytes; returns at once, and what is written in one turn leaves together."
+    );
+    WRITE.store(address(&write), Ordering::Relaxed);
     vec![
-        method!(
-            c"write",
-            vector,
-            write,
-            c"write($self, data)\n--\n\nWrite bytes; returns at once, and what is written in one turn leaves together."
-        ),
+        write,
         method!(
             c"writelines",
             vector,
@@ -111,6 +122,32 @@ pub(super) fn readable_into(
     Ok(true)
 }
 
+/// Reads ciphertext for TLS of ours.
+pub(super) fn readable_secure(
+    event_loop: &Bound<'_, LoopCore>,
+    token: Token,
+    transport: &Bound<'_, PyAny>,
+    fields: &TransportFields,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let Some(Ok(protocol)) = fields.protocol.get(py).map(Bound::cast_into::<TlsCore>) else { return Ok(()) };
+    let mut buffer = Buffer::borrow();
+    match event_loop.get().with(py, |state| state.core.read(token, buffer.room())) {
+        Read::Data(count) => {
+            buffer.filled(count);
+            let context = fields.context.get(py);
+            match in_context(py, context.as_ref(), || tls::arrived(&protocol, buffer)) {
+                Ok(()) => Ok(()),
+                Err(error) => {
+                    failed(event_loop, transport, error, "Fatal error: protocol.data_received() call failed.")
+                }
+            }
+        }
+        Read::Eof => eof(event_loop, token, transport, fields),
+        Read::Nothing | Read::Failed(_) => Ok(()),
+    }
+}
+
 fn eof(
     event_loop: &Bound<'_, LoopCore>,
     token: Token,
@@ -149,9 +186,23 @@ fn write<'py>(transport: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResu
     if chunk.as_ref().is_empty() {
         return none(py);
     }
-    let written = fields.with(py, |state, token| state.core.write(token, chunk))?;
-    answered(transport, fields, written)?;
+    write_chunk(transport, fields, chunk)?;
     none(py)
+}
+
+/// Whether `transport` is a stream of ours whose `write` is still our own (T39).
+pub(crate) fn is_plain(transport: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if fields(transport).is_err() {
+        return Ok(false);
+    }
+    let write = transport.getattr(intern!(transport.py(), "write"))?;
+    Ok(is_bound_native(&write, transport, WRITE.load(Ordering::Relaxed)))
+}
+
+/// Queues bytes, and does what that asks for.
+pub(crate) fn write_chunk(transport: &Bound<'_, PyAny>, fields: &TransportFields, chunk: Chunk) -> PyResult<()> {
+    let written = fields.with(transport.py(), |state, token| state.core.write(token, chunk))?;
+    answered(transport, fields, written)
 }
 
 fn writelines<'py>(transport: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
