@@ -113,6 +113,17 @@ async def exchange(pair, words=b"question", answer=b"answer") -> None:
     assert pair.client.protocol.data[before[0] :] == answer
 
 
+async def write_until_paused(end, chunk=bytes(100_000), most=40_000_000) -> int:
+    """Write to somebody who does not read, until the protocol is paused; how much was written."""
+    written = 0
+    while "pause_writing" not in end.protocol.events:
+        assert written < most, f"{written} bytes were taken without a pause"
+        end.transport.write(chunk)
+        written += len(chunk)
+        await asyncio.sleep(0)
+    return written
+
+
 class Peer:
     """The other end, moved by hand: an `ssl.SSLObject` of the test's own over a plain socket.
 
