@@ -33,9 +33,7 @@ Stream = asyncio.selector_events._SelectorSocketTransport
 Datagram = asyncio.selector_events._SelectorDatagramTransport
 source_of = inspect.getsource
 
-# What asyncio's own state machine of TLS does not do, and tulipa does as soon as it has its own: native TLS.
-# `HANGS` would wait out the time limit.
-NATIVE_TLS = "native TLS"
+# What asyncio's own state machine of TLS does not do, and tulipa's does. `HANGS` would wait out the time limit.
 FAILS: dict[str, str] = {
     "tls/test_certificates.py::test_the_refused_*": "asyncio sends no alert when its handshake fails",
     "tls/test_any_transport.py::*/documented methods": "asyncio asks transports for private names",
@@ -60,8 +58,6 @@ if "stream_reader" not in source_of(asyncio.BaseEventLoop.start_tls):
 DIFFERENCES: tuple[Difference, ...] = (
     *(Difference(test, "asyncio", reason) for test, reason in FAILS.items()),
     *(Difference(test, "asyncio", reason, not_run=True) for test, reason in HANGS.items()),
-    *(Difference(test, "tulipa-*", NATIVE_TLS) for test in FAILS),
-    *(Difference(test, "tulipa-*", NATIVE_TLS, not_run=True) for test in HANGS),
     *(
         Difference(
             test,

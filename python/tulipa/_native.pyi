@@ -246,14 +246,13 @@ class TlsCore:
     _phase: int
     _app_protocol: Any
     _app_reading_paused: bool
+    _app_writing_paused: bool
     _write_marks: tuple[int, int]
     _read_marks: tuple[int, int]
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
     @property
     def _engine(self) -> str: ...
-    @property
-    def _app_writing_paused(self) -> bool: ...
     def _open(
         self, engine: str, context: ssl.SSLContext, server_side: bool, server_hostname: str | None
     ) -> ssl.SSLObject:

@@ -558,6 +558,8 @@ class TlsMixin(Host):
             raise TypeError(
                 f"transport {transport!r} is not supported by start_tls(); it needs a transport that reads and writes"
             )
+        if transport.is_closing():
+            raise ConnectionAbortedError(f"cannot start TLS: transport {transport!r} is closing or closed")
         waiter = self.create_future()
         tls = TlsProtocol(
             self,
@@ -574,6 +576,10 @@ class TlsMixin(Host):
         paused = _try_call(transport, "pause_reading")
         if server_side:
             _move_buffered(protocol, tls)
+        if getattr(transport, "_protocol_paused", False):
+            # The protocol was told to pause while it was the transport's own, and is told to go on by ours.
+            tls._app_writing_paused = True
+            tls.pause_writing()
         transport.set_protocol(tls)
         made = self.call_soon(tls.connection_made, transport)
         resumed = self.call_soon(transport.resume_reading) if paused else None
@@ -593,11 +599,9 @@ class TlsMixin(Host):
 
 def _is_stream(transport: Any) -> bool:
     """Whether something reads and writes bytes in order, as far as can be told before it is used."""
-    if isinstance(transport, asyncio.DatagramTransport):
+    if isinstance(transport, asyncio.DatagramTransport) or not getattr(transport, "_start_tls_compatible", True):
         return False
-    if isinstance(transport, asyncio.BaseTransport):
-        return isinstance(transport, asyncio.ReadTransport) and isinstance(transport, asyncio.WriteTransport)
-    return all(callable(getattr(transport, name, None)) for name in ("write", "close", "abort", "set_protocol"))
+    return all(callable(getattr(transport, name, None)) for name in ("write", "close", "abort", "is_closing", "set_protocol"))
 
 
 def _try_call(transport: Any, method: str) -> bool:

@@ -123,6 +123,8 @@ class SocketTransport(_Transport, StreamCore, asyncio.Transport):  # pyright: ig
 class _PipeTransport(_Transport, StreamCore):
     """One end of a pipe. It owns the file object, and closes it exactly once (T25)."""
 
+    _start_tls_compatible = False  # TLS needs both directions
+
     @property
     def _pipe(self) -> Any:
         return self._file

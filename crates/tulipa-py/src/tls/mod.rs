@@ -307,6 +307,11 @@ impl TlsCore {
         self.with(py, |state| state.app_writing_paused)
     }
 
+    #[setter(_app_writing_paused)]
+    fn set_app_writing_paused(&self, py: Python<'_>, paused: bool) {
+        self.with(py, |state| state.app_writing_paused = paused);
+    }
+
     /// Low- and high-water mark for writing, in bytes.
     #[getter]
     fn _write_marks(&self, py: Python<'_>) -> (usize, usize) {
