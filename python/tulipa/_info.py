@@ -7,10 +7,13 @@ them. Rule: nothing here may fail; what cannot be read is reported as unknown.
 from __future__ import annotations
 
 import resource
+import ssl
 import sys
+from collections.abc import Callable
 
 from . import _native
 from ._drivers import choose_driver
+from ._tls import choose_tls_engine
 
 __all__ = ["info"]
 
@@ -44,10 +47,7 @@ def info() -> dict[str, dict[str, _Value]]:
 def _versions() -> dict[str, _Value]:
     import platform  # Slow to import, and wanted by nobody else.
 
-    try:
-        driver = choose_driver()
-    except ValueError as exc:
-        driver = str(exc)
+    driver, tls = _or_why_not(choose_driver), _or_why_not(choose_tls_engine)
     return {
         "tulipa": _native.__version__,
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
@@ -55,7 +55,16 @@ def _versions() -> dict[str, _Value]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "driver": driver,
         "drivers": ", ".join(_native.driver_names()),
+        "OpenSSL": ssl.OPENSSL_VERSION,
+        "TLS engine": tls,
     }
+
+
+def _or_why_not(choose: Callable[[], str]) -> str:
+    try:
+        return choose()
+    except ValueError as exc:
+        return str(exc)
 
 
 def _gil_enabled() -> bool:

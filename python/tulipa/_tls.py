@@ -308,9 +308,7 @@ class TlsProtocol(TlsCore, asyncio.Protocol):
 
     def _handshake_timed_out(self) -> None:
         if self._phase == _HANDSHAKE:
-            message = (
-                f"SSL handshake is taking longer than {self._handshake_timeout} seconds: aborting the connection"
-            )
+            message = f"SSL handshake is taking longer than {self._handshake_timeout} seconds: aborting the connection"
             self._fatal_error(ConnectionAbortedError(message))
 
     def _do_handshake(self) -> None:
@@ -601,7 +599,9 @@ def _is_stream(transport: Any) -> bool:
     """Whether something reads and writes bytes in order, as far as can be told before it is used."""
     if isinstance(transport, asyncio.DatagramTransport) or not getattr(transport, "_start_tls_compatible", True):
         return False
-    return all(callable(getattr(transport, name, None)) for name in ("write", "close", "abort", "is_closing", "set_protocol"))
+    return all(
+        callable(getattr(transport, name, None)) for name in ("write", "close", "abort", "is_closing", "set_protocol")
+    )
 
 
 def _try_call(transport: Any, method: str) -> bool:
