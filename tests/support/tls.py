@@ -222,7 +222,9 @@ async def end_and_peer(loop, side="client", *, factory=Recorder, kind="tcp", pee
             end = End(*await made)
         except BaseException:
             made.cancel()
-            await asyncio.gather(made, return_exceptions=True)
+            (outcome,) = await asyncio.gather(made, return_exceptions=True)
+            if isinstance(outcome, tuple):
+                await abandon(outcome[0])
             raise
         try:
             yield end, peer
