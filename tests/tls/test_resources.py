@@ -4,6 +4,7 @@ import asyncio
 import gc
 import ssl
 import sys
+import tracemalloc
 import warnings
 import weakref
 
@@ -197,9 +198,7 @@ async def test_a_busy_context_can_be_used_by_many_at_once(loop):
 
 
 async def test_an_idle_connection_is_small(loop):
-    """Sixty-four idle connections hold no data buffer: a few KiB each beyond what OpenSSL itself holds. # P5"""
-    import tracemalloc
-
+    """Sixty-four idle connections hold no data buffer: a few KiB each beyond what OpenSSL itself holds."""
     client, server = client_context(), server_context()
     await connected(loop, client, server, "close")
     gc.collect()

@@ -166,14 +166,16 @@ async def test_an_upgrade_inside_tls(loop):
 async def test_an_upgrade_that_fails(loop):
     async def serve(reader, writer):
         await reader.readline()
+        writer.write(b"GO\n")
         with pytest.raises(OSError):
             await writer.start_tls(server_context())
             await reader.readexactly(1)
             raise ConnectionError("the client went after its handshake")  # it had none
 
     async with serving(serve) as server:
-        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         writer.write(b"STARTTLS\n")
+        assert await reader.readline() == b"GO\n"
         with pytest.raises(ssl.SSLCertVerificationError):
             await writer.start_tls(client_context(), server_hostname="other.test")
         assert writer.transport.is_closing()
