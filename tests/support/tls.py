@@ -61,7 +61,11 @@ async def handshake(
     left, right = raw_pair(kind)
     return await asyncio.gather(
         loop.create_connection(
-            factory, sock=left, ssl=client or client_context(), server_hostname=server_hostname, **(client_options or {})
+            factory,
+            sock=left,
+            ssl=client or client_context(),
+            server_hostname=server_hostname,
+            **(client_options or {}),
         ),
         loop.connect_accepted_socket(
             server_factory or factory, right, ssl=server or server_context(), **(server_options or {})

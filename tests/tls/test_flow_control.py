@@ -172,6 +172,7 @@ async def test_a_pause_right_after_a_resume_holds(loop):
 @sides
 async def test_pausing_in_connection_made(loop, side):
     """The handshake is done for this end, and what it owes the peer goes out all the same."""
+
     class Paused(Recorder):
         def connection_made(self, transport):
             super().connection_made(transport)

@@ -1,28 +1,19 @@
 """Properties: garbage and changed bits at every state give an error, never a hang, a crash or false data. # R8 # G8"""
 
 import asyncio
-import os
 import ssl
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.certificates import NAME
 from tests.support.memory_transport import CompatibleTransport, memory_pair
+from tests.support.properties import contexts, property_test
 from tests.support.recorders import Recorder
 from tests.support.streams import turns
 from tests.support.tls import abandon, versions
-from tests.tls.test_cut_ciphertext import contexts
 
-EXAMPLES = int(os.environ.get("TULIPA_FUZZ_SEEDS", 80))
-property_test = settings(
-    max_examples=EXAMPLES,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
 QUIET_TURNS = 60
 
 
@@ -50,9 +41,7 @@ changes = st.one_of(
     st.binary(min_size=1, max_size=50),
     # Well-formed records of each type, in the clear where they do not belong.
     st.sampled_from([20, 21, 22, 23, 24, 99]).flatmap(
-        lambda kind: st.binary(max_size=20).map(
-            lambda body: bytes([kind, 3, 3]) + len(body).to_bytes(2, "big") + body
-        )
+        lambda kind: st.binary(max_size=20).map(lambda body: bytes([kind, 3, 3]) + len(body).to_bytes(2, "big") + body)
     ),
 )
 
@@ -113,7 +102,7 @@ def test_harm_anywhere(loop, run, reported, version, direction):
                 assert end.is_closing()
             await abandon(*(outcome for outcome in outcomes if isinstance(outcome, asyncio.Transport)))
 
-        run(scenario())
+        run(scenario(), 3)
         assert all(is_proper(report.get("exception")) for report in reported), reported
         reported.clear()
 
@@ -146,7 +135,7 @@ def test_garbage_instead_of_a_handshake(loop, run, reported, side):
             assert near.is_closing()
             assert protocol.events.count("connection_lost") <= 1
 
-        run(scenario())
+        run(scenario(), 3)
 
     holds()
     assert reported == []
@@ -181,13 +170,14 @@ def test_garbage_in_each_state(loop, run, reported, version, state):
             if state == "paused":
                 transports[0].resume_reading()
             wire[1].write_eof()
+            wire[1].resume_reading()
             await protocols[0].until("connection_lost")
             assert protocols[0].error is None or is_proper(protocols[0].error)
             assert protocols[0].data == b"said"
             assert protocols[0].events.count("connection_lost") == 1
             await abandon(*transports)
 
-        run(scenario())
+        run(scenario(), 3)
         assert all(is_proper(report.get("exception")) for report in reported), reported
         reported.clear()
 

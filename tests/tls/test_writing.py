@@ -75,7 +75,9 @@ async def test_a_subclass_of_bytes(loop):
         await pair.server.protocol.until_data(7)
 
 
-@pytest.mark.parametrize("what", ["text", None, 5, [b"list"], object()], ids=["text", "none", "number", "list", "object"])
+@pytest.mark.parametrize(
+    "what", ["text", None, 5, [b"list"], object()], ids=["text", "none", "number", "list", "object"]
+)
 async def test_what_is_no_buffer_is_a_type_error(loop, what):
     async with tls_pair(loop) as pair:
         with pytest.raises(TypeError, match="data: expecting a bytes-like instance, got"):
