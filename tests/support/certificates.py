@@ -27,7 +27,7 @@ def certificate(*names: str):
 
 @functools.cache
 def expired_certificate():
-    then = datetime.datetime(2001, 1, 1, tzinfo=datetime.timezone.utc)
+    then = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
     return authority().issue_cert(NAME, not_before=then, not_after=then + datetime.timedelta(days=1))
 
 

@@ -61,7 +61,11 @@ async def handshake(
     left, right = raw_pair(kind)
     return await asyncio.gather(
         loop.create_connection(
-            factory, sock=left, ssl=client or client_context(), server_hostname=server_hostname, **(client_options or {})
+            factory,
+            sock=left,
+            ssl=client or client_context(),
+            server_hostname=server_hostname,
+            **(client_options or {}),
         ),
         loop.connect_accepted_socket(
             server_factory or factory, right, ssl=server or server_context(), **(server_options or {})
@@ -222,7 +226,9 @@ async def end_and_peer(loop, side="client", *, factory=Recorder, kind="tcp", pee
             end = End(*await made)
         except BaseException:
             made.cancel()
-            await asyncio.gather(made, return_exceptions=True)
+            (outcome,) = await asyncio.gather(made, return_exceptions=True)
+            if isinstance(outcome, tuple):
+                await abandon(outcome[0])
             raise
         try:
             yield end, peer

@@ -100,9 +100,7 @@ async def test_tls_three_deep(loop):
             protocols = Recorder(), Recorder()
             for protocol, end in zip(protocols, pair, strict=True):
                 protocol.connection_made(end.transport)
-            pair = await upgrade(
-                loop, (pair.client.transport, protocols[0]), (pair.server.transport, protocols[1])
-            )
+            pair = await upgrade(loop, (pair.client.transport, protocols[0]), (pair.server.transport, protocols[1]))
         await prove(pair)
 
 

@@ -138,9 +138,7 @@ async def test_a_client_that_is_not_asked_shows_no_certificate(loop, version):
 async def test_a_client_is_refused_in_tls_12(loop, shown):
     """Both sides fail in their handshake."""
     shows = {"none": None, "strange": strange_certificate, "expired": expired_certificate}[shown]
-    client, server = await failed(
-        loop, client_context(certified=shows and shows()), only(asking_context(), TLS12)
-    )
+    client, server = await failed(loop, client_context(certified=shows and shows()), only(asking_context(), TLS12))
     assert isinstance(client, (ssl.SSLError, ConnectionError))
     if shown == "none":
         assert type(server) is ssl.SSLError
@@ -153,9 +151,7 @@ async def test_a_client_is_refused_in_tls_12(loop, shown):
 async def test_a_client_is_refused_in_tls_13(loop, shown):
     """The client is connected when the server looks at its certificate: it hears of it as a lost connection."""
     shows = {"none": None, "strange": strange_certificate, "expired": expired_certificate}[shown]
-    outcomes = await handshake(
-        loop, client_context(certified=shows and shows()), only(asking_context(), TLS13)
-    )
+    outcomes = await handshake(loop, client_context(certified=shows and shows()), only(asking_context(), TLS13))
     server = outcomes[1]
     if shown == "none":
         assert type(server) is ssl.SSLError

@@ -170,9 +170,7 @@ async def test_keys_are_logged(loop, tmp_path, version):
     client.keylog_filename, server.keylog_filename = map(str, logs)
     async with tls_pair(loop, client, server) as pair:
         await exchange(pair)
-    secrets = [
-        {line for line in log.read_text().splitlines() if not line.startswith("#")} for log in logs
-    ]
+    secrets = [{line for line in log.read_text().splitlines() if not line.startswith("#")} for log in logs]
     assert secrets[0] == secrets[1]
     label = "CLIENT_RANDOM" if version is TLS12 else "CLIENT_TRAFFIC_SECRET_0"
     assert any(line.startswith(f"{label} ") for line in secrets[0])

@@ -319,7 +319,9 @@ async def test_closing_again_changes_nothing(loop):
         assert pair.client.protocol.events.count("connection_lost") == 1
 
 
-@pytest.mark.parametrize("method", ["get_extra_info", "write", "pause_reading", "get_write_buffer_size", "get_protocol"])
+@pytest.mark.parametrize(
+    "method", ["get_extra_info", "write", "pause_reading", "get_write_buffer_size", "get_protocol"]
+)
 async def test_a_transport_closed_twice_can_be_used_as_one_closed_once(loop, method):
     async with tls_pair(loop) as pair:
         transport = pair.client.transport

@@ -10,7 +10,7 @@ import pytest
 from tests.support.certificates import NAME, client_context, only, server_context
 from tests.support.recorders import Recorder
 from tests.support.streams import raw_pair, receive_all, reset, turns
-from tests.support.tls import End, Peer, TLS12, abandon, end_and_peer, exchange, lost, sides, start, tls_pair, versions
+from tests.support.tls import TLS12, End, Peer, abandon, end_and_peer, exchange, lost, sides, start, tls_pair, versions
 
 
 class Attempt:
@@ -376,9 +376,7 @@ async def test_a_server_goes_on_after_failed_handshakes(loop, reported):
 
 
 async def test_a_server_drops_silent_clients_on_time(loop):
-    server = await loop.create_server(
-        Recorder, "127.0.0.1", 0, ssl=server_context(), ssl_handshake_timeout=0.05
-    )
+    server = await loop.create_server(Recorder, "127.0.0.1", 0, ssl=server_context(), ssl_handshake_timeout=0.05)
     with socket.socket() as sock:
         sock.setblocking(False)
         await loop.sock_connect(sock, server.sockets[0].getsockname())

@@ -217,24 +217,31 @@ async def test_a_peer_that_leaves_during_the_upgrade(loop):
             assert transport.is_closing()
 
 
+@pytest.mark.parametrize("method", ["close", "abort"])
+async def test_a_transport_ended_during_the_upgrade_is_an_error(loop, method):
+    """Never a success without a transport."""
+    async with plain_end(loop) as (transport, protocol, sock):
+        task = asyncio.ensure_future(loop.start_tls(transport, protocol, client_context(), server_hostname=NAME))
+        assert await loop.sock_recv(sock, 65536)
+        getattr(transport, method)()
+        with pytest.raises(OSError):
+            await task
+
+
 async def test_upgrading_a_closed_transport(loop):
     """It fails in bounded time, whatever the exception says."""
     async with plain_end(loop) as (transport, protocol, _):
         transport.close()
         await lost(protocol)
         with pytest.raises((OSError, RuntimeError, TimeoutError)):
-            await loop.start_tls(
-                transport, protocol, client_context(), server_hostname=NAME, ssl_handshake_timeout=0.1
-            )
+            await loop.start_tls(transport, protocol, client_context(), server_hostname=NAME, ssl_handshake_timeout=0.1)
 
 
 async def test_upgrading_again_makes_tls_inside_tls(loop):
     """`start_tls` with a transport of TLS wraps it once more, as a tunnel through a proxy needs it."""
     async with two_transports(loop) as (client, server):
         outer = await upgraded(loop, client, server)
-        inner = await upgraded(
-            loop, (outer.client.transport, client[1]), (outer.server.transport, server[1])
-        )
+        inner = await upgraded(loop, (outer.client.transport, client[1]), (outer.server.transport, server[1]))
         await exchange(inner)
         assert inner.client.ssl_object is not outer.client.ssl_object
         inner.client.transport.close()
@@ -315,9 +322,7 @@ async def test_a_name_is_ignored_on_the_server(loop):
 async def test_the_shutdown_limit_is_taken(loop):
     async with plain_end(loop) as (transport, protocol, sock):
         task = asyncio.ensure_future(
-            loop.start_tls(
-                transport, protocol, client_context(), server_hostname=NAME, ssl_shutdown_timeout=0.05
-            )
+            loop.start_tls(transport, protocol, client_context(), server_hostname=NAME, ssl_shutdown_timeout=0.05)
         )
         await Peer(loop, sock, server_side=True).handshake()
         secure = await task

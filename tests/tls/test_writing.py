@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from tests.support.certificates import client_context, only
 from tests.support.recorders import Recorder
 from tests.support.streams import turns
 from tests.support.tls import end_and_peer, lost, sides, tls_pair, versions
@@ -15,8 +16,6 @@ from tests.support.tls import end_and_peer, lost, sides, tls_pair, versions
 @sides
 @pytest.mark.parametrize("size", [1, 16_383, 16_384, 16_385, 100_000, 3_000_000])
 async def test_data_of_all_sizes_arrive_whole(loop, version, side, size):
-    from tests.support.certificates import client_context, only
-
     data = os.urandom(1000) * (size // 1000) + os.urandom(size % 1000)
     async with tls_pair(loop, only(client_context(), version)) as pair:
         near, far = pair.seen_from(side)
@@ -76,7 +75,9 @@ async def test_a_subclass_of_bytes(loop):
         await pair.server.protocol.until_data(7)
 
 
-@pytest.mark.parametrize("what", ["text", None, 5, [b"list"], object()], ids=["text", "none", "number", "list", "object"])
+@pytest.mark.parametrize(
+    "what", ["text", None, 5, [b"list"], object()], ids=["text", "none", "number", "list", "object"]
+)
 async def test_what_is_no_buffer_is_a_type_error(loop, what):
     async with tls_pair(loop) as pair:
         with pytest.raises(TypeError, match="data: expecting a bytes-like instance, got"):
@@ -98,7 +99,6 @@ async def test_an_array_is_a_type_error_or_all_its_bytes(loop):
 
 
 async def test_a_view_of_wide_items_is_all_its_bytes(loop):
-    """asyncio counts items for bytes there, and sends a part of them."""
     async with tls_pair(loop) as pair:
         numbers = array.array("I", range(5000))
         pair.client.transport.write(memoryview(numbers))
@@ -186,10 +186,7 @@ async def test_a_buffer_can_be_resized_right_after_write(loop, size):  # T14
 
 
 @sides
-async def test_writes_before_the_handshake_ends_wait_for_it(loop, side):
-    """A transport of TLS inside TLS, or one found by its protocol, may be written to early."""
-    from tests.support.certificates import NAME, client_context, server_context
-
+async def test_writes_in_connection_made_come_first(loop, side):
     early = []
 
     class Writing(Recorder):
@@ -199,7 +196,6 @@ async def test_writes_before_the_handshake_ends_wait_for_it(loop, side):
             transport.writelines([b"second", b"third"])
             early.append(transport.get_extra_info("ssl_object").version())
 
-    del NAME, client_context, server_context
     async with end_and_peer(loop, side, factory=Writing) as (end, peer):
         assert await peer.read(16) == b"firstsecondthird"
         assert early

@@ -1,0 +1,27 @@
+"""What property tests on a loop share: settings, and contexts that are made once for all examples."""
+
+from __future__ import annotations
+
+import functools
+import os
+import ssl
+
+from hypothesis import HealthCheck, Phase, settings
+
+from tests.support.certificates import client_context, only, server_context
+
+EXAMPLES = int(os.environ.get("TULIPA_FUZZ_SEEDS", 40))
+property_test = settings(
+    max_examples=EXAMPLES,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],  # a hang takes its whole time limit, and shrinking it a hundred times that
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@functools.cache
+def contexts(version: ssl.TLSVersion) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """For the client and the server. Making keys is what takes time."""
+    return only(client_context(), version), server_context()
