@@ -65,8 +65,8 @@ def print_report(report, verbose):
         print(f"     {outcome.kind}: {outcome.test}: {gist(outcome)}")
     for outcome in report.on_asyncio_too:
         print(f"     fails on asyncio too: {outcome.test}: {gist(outcome)}")
-    for test in report.stale:
-        print(f"     {test}: {harness.STALE}")
+    for test, wrong in report.wrongly_listed():
+        print(f"     {test}: {wrong}")
     if verbose:
         print(report.complaint())
         slow = sorted(report.outcomes.values(), key=lambda outcome: -outcome.seconds)[:5]

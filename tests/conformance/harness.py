@@ -25,8 +25,9 @@ MODULE_LIMIT = 300.0
 #: For all tests of a module that are run again on plain asyncio.
 STOCK_LIMIT = 40.0
 
-#: What is wrong with a listed difference that does not fail.
+#: What is wrong with a listed difference that does not fail, and with one that asyncio does not have.
 STALE = "is listed as an expected difference, but passes or does not exist: take it off the list"
+NOT_ASYNCIOS = "is listed as an expected difference, but passes on asyncio: asyncio's behaviour is no reason"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +44,10 @@ class Suite:
     differences: tuple[Difference, ...]
     #: The module here whose `prepare(loop, driver)` puts the loop in its place.
     preparation: str
+    #: Whether a difference has to be one of asyncio's own loop, too. So it is with tests of another loop: asyncio's
+    #: behaviour is the reason, and the listed tests run on asyncio as well to see that it is. What asyncio fails and the
+    #: list does not name is then a failure like any other.
+    asyncio_judges: bool = False
     #: What the environment of the tests and of their child programs has on top of this process's own.
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
 
@@ -82,17 +87,24 @@ class ModuleReport:
     differences: list[str]
     #: Listed differences that passed, and listed names that do not exist.
     stale: list[str]
+    #: Listed differences that asyncio does not have, where it judges.
+    not_asyncios: list[str]
 
     @property
     def ok(self):
-        return not self.unexpected and not self.stale
+        return not (self.unexpected or self.stale or self.not_asyncios)
 
     def count(self, kind):
         return sum(outcome.kind == kind for outcome in self.outcomes.values())
 
+    def wrongly_listed(self):
+        """What is wrong with the list, as pairs of a test and a sentence's end."""
+        yield from ((test, STALE) for test in self.stale)
+        yield from ((test, NOT_ASYNCIOS) for test in self.not_asyncios)
+
     def complaint(self):
         """All that is wrong with this module, as text."""
-        parts = [f"{test}: {STALE}" for test in self.stale]
+        parts = [f"{test}: {wrong}" for test, wrong in self.wrongly_listed()]
         parts += [f"{outcome.test}: {outcome.kind}\n{outcome.detail}" for outcome in self.unexpected]
         return "\n".join(parts)
 
@@ -114,16 +126,16 @@ class Runner:
         hanging = [test for test, entry in listed.items() if entry.hangs]
         outcomes, names = self.run(module, only, without=hanging)
 
-        unexplained = [outcome for outcome in outcomes.values() if outcome.bad and outcome.test not in listed]
-        on_asyncio_too = []
-        reached = [outcome.test for outcome in unexplained if outcome.kind != "unreached"]
-        if reached and self.loop != loops.STOCK:
-            stock = dataclasses.replace(
-                self, loop=loops.STOCK, driver=None, module_limit=min(self.module_limit, STOCK_LIMIT)
-            )
-            again, _ = stock.run(module, only=reached)
-            on_asyncio_too = [outcome for outcome in unexplained if outcome.test in again and again[outcome.test].bad]
         considered = [test for test in listed if only is None or test in only]
+        failed = [outcome for outcome in outcomes.values() if outcome.bad]
+        unexplained = [outcome for outcome in failed if outcome.test not in listed]
+        on_asyncio = self._on_asyncio(module, failed if self.suite.asyncio_judges else unexplained)
+        if self.suite.asyncio_judges:
+            on_asyncio_too = []
+            not_asyncios = [test for test in listed if test in on_asyncio and not on_asyncio[test].bad]
+        else:
+            on_asyncio_too = [outcome for outcome in unexplained if outcome.test in on_asyncio and on_asyncio[outcome.test].bad]
+            not_asyncios = []
         return ModuleReport(
             module=module,
             seconds=round(time.monotonic() - started, 1),
@@ -136,7 +148,17 @@ class Runner:
                 for test in considered
                 if (names and test not in names) or (test in outcomes and outcomes[test].kind == "passed")
             ],
+            not_asyncios=not_asyncios,
         )
+
+    def _on_asyncio(self, module, failed):
+        """Run what failed again on plain asyncio."""
+        reached = [outcome.test for outcome in failed if outcome.kind != "unreached"]
+        if not reached or self.loop == loops.STOCK:
+            return {}
+        limit = min(self.module_limit, STOCK_LIMIT)
+        stock = dataclasses.replace(self, loop=loops.STOCK, driver=None, module_limit=limit)
+        return stock.run(module, only=reached)[0]
 
     def _listed(self, module):
         if not loops.is_tulipa(self.loop):

@@ -104,6 +104,7 @@ def suite(source):
         left_out=expected_uvloop.MODULES_LEFT_OUT,
         differences=expected_uvloop.DIFFERENCES,
         preparation="uvloop_substitute",
+        asyncio_judges=True,
         environment={
             "UVLOOP_SOURCE": str(source),
             # The child programs of the tests import uvloop too.
