@@ -142,7 +142,7 @@ def _not_of_a_reading_end(name: str) -> Any:
 
     def look(transport: ReadPipeTransport) -> Any:
         raise AttributeError(
-            f"{transport!r} is the reading end of a pipe and has no {name!r}; write to what `connect_write_pipe` returned",
+            f"{transport!r} is the reading end of a pipe and has no {name!r}; write to what `connect_write_pipe` gave",
             name=name,
             obj=transport,
         )

@@ -1,6 +1,8 @@
 """Runs CPython's own `test.test_asyncio`, as shipped with the running Python, on another event loop.
 
     python tests/conformance/cpython.py --loop tulipa:new_event_loop [--module test_events] [--json out.json]
+
+The suite is found, not copied: it is what `import test.test_asyncio` gives.
 """
 
 import importlib.util

@@ -1,7 +1,7 @@
 """Runs the modules of a suite, each in a process of its own, and holds them against the list of expected differences.
 
-A test that outlives its time limit is a failure with its stack in the report; the tests after it go on in a new process.
-Tests that fail are run again on plain asyncio, to tell the loop's faults from the machine's.
+A test that outlives its time limit is a failure with its stack in the report; the tests after it go on in a new
+process. Tests that fail are run again on plain asyncio, to tell the loop's faults from the machine's.
 """
 
 import dataclasses
@@ -45,8 +45,8 @@ class Suite:
     #: The module here whose `prepare(loop, driver)` puts the loop in its place.
     preparation: str
     #: Whether a difference has to be one of asyncio's own loop, too. So it is with tests of another loop: asyncio's
-    #: behaviour is the reason, and the listed tests run on asyncio as well to see that it is. What asyncio fails and the
-    #: list does not name is then a failure like any other.
+    #: behaviour is the reason, and the listed tests run on asyncio as well to see that it is. What asyncio fails and
+    #: the list does not name is then a failure like any other.
     asyncio_judges: bool = False
     #: What the environment of the tests and of their child programs has on top of this process's own.
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -129,13 +129,10 @@ class Runner:
         considered = [test for test in listed if only is None or test in only]
         failed = [outcome for outcome in outcomes.values() if outcome.bad]
         unexplained = [outcome for outcome in failed if outcome.test not in listed]
-        on_asyncio = self._on_asyncio(module, failed if self.suite.asyncio_judges else unexplained)
-        if self.suite.asyncio_judges:
-            on_asyncio_too = []
-            not_asyncios = [test for test in listed if test in on_asyncio and not on_asyncio[test].bad]
-        else:
-            on_asyncio_too = [outcome for outcome in unexplained if outcome.test in on_asyncio and on_asyncio[outcome.test].bad]
-            not_asyncios = []
+        asyncio_judges = self.suite.asyncio_judges
+        on_asyncio = self._on_asyncio(module, failed if asyncio_judges else unexplained)
+        shared = {outcome.test for outcome in on_asyncio.values() if outcome.bad}
+        on_asyncio_too = [] if asyncio_judges else [outcome for outcome in unexplained if outcome.test in shared]
         return ModuleReport(
             module=module,
             seconds=round(time.monotonic() - started, 1),
@@ -148,7 +145,7 @@ class Runner:
                 for test in considered
                 if (names and test not in names) or (test in outcomes and outcomes[test].kind == "passed")
             ],
-            not_asyncios=not_asyncios,
+            not_asyncios=[test for test in considered if asyncio_judges and test in on_asyncio.keys() - shared],
         )
 
     def _on_asyncio(self, module, failed):

@@ -2,9 +2,6 @@
 
 import importlib
 import os
-import sys
-
-import loops
 
 
 def prepare(specification, driver):

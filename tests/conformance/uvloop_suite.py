@@ -17,6 +17,7 @@ import tempfile
 import command
 import expected_uvloop
 import harness
+import loops
 
 VERSION = "0.23.0"
 SHA256 = "28d160f51ab4da3b187063652e643dea6831072add4adc1e6d62afbe73b6be27"
@@ -25,6 +26,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 CACHE = HERE.parents[1] / "target" / "uvloop-suite"
 ARCHIVE = f"uvloop-{VERSION}.tar.gz"
 DOWNLOAD_LIMIT = 120.0
+
+#: The environment variable that tells the stand-in for uvloop where the sources are.
+SOURCE = "UVLOOP_SOURCE"
 
 #: Written down, since the tests are not there before they are downloaded; longest first.
 MODULES = (
@@ -82,11 +86,11 @@ def download(folder):
 
 
 @contextlib.contextmanager
-def unpacked():
-    """uvloop's tests and their base class in a temporary folder, as a `Suite`."""
+def unpacked(archive):
+    """The tests in the source distribution `archive`, and their base class, in a temporary folder as a `Suite`."""
     with tempfile.TemporaryDirectory(prefix="uvloop-suite-") as folder:
         top = f"uvloop-{VERSION}/"
-        with tarfile.open(archive()) as source:
+        with tarfile.open(archive) as source:
             wanted = [
                 member
                 for member in source.getmembers()
@@ -106,7 +110,7 @@ def suite(source):
         preparation="uvloop_substitute",
         asyncio_judges=True,
         environment={
-            "UVLOOP_SOURCE": str(source),
+            SOURCE: str(source),
             # The child programs of the tests import uvloop too.
             "PYTHONPATH": os.pathsep.join([str(HERE / "uvloop_stand_in"), str(source)]),
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -114,15 +118,22 @@ def suite(source):
     )
 
 
-def modules_of(source):
-    """The names of all test modules in the source distribution unpacked at `source`."""
-    return {path.stem for path in pathlib.Path(source, "tests").glob("test_*.py")}
+def modules_of(suite):
+    """The names of all test modules that came with the unpacked `suite`, run or not."""
+    return [path.stem for path in pathlib.Path(suite.environment[SOURCE], "tests").glob("test_*.py")]
 
 
 def main():
-    options = command.parser(__doc__.partition("\n")[0]).parse_args()
-    with unpacked() as found:
-        return command.run(found, options)
+    parser = command.parser(__doc__.partition("\n")[0])
+    options = parser.parse_args()
+    if not loops.is_tulipa(options.loop) and options.loop != loops.STOCK:
+        parser.error(f"what stands in for uvloop is tulipa or {loops.STOCK}, not {options.loop}")
+    try:
+        source = archive()
+    except NotDownloadedError as error:
+        parser.error(str(error))
+    with unpacked(source) as unpacked_suite:
+        return command.run(unpacked_suite, options)
 
 
 if __name__ == "__main__":

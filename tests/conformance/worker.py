@@ -80,7 +80,9 @@ class RecordingResult(unittest.TestResult):
             self._outcome, self._detail = "failed", self._detail + text
 
     def _write_end(self, test, outcome, detail, seconds=0.0):
-        self._record.write(event="end", test=self._name_of(test), outcome=outcome, detail=detail, seconds=round(seconds, 3))
+        self._record.write(
+            event="end", test=self._name_of(test), outcome=outcome, detail=detail, seconds=round(seconds, 3)
+        )
 
 
 def flatten(suite):
