@@ -10,6 +10,7 @@ import time
 
 import harness
 import loops
+import results
 
 
 def summary(runner, reports, seconds):
@@ -21,6 +22,7 @@ def summary(runner, reports, seconds):
     suite = runner.suite
     return {
         "suite": suite.name,
+        "suite_version": suite.version,
         "python": ".".join(map(str, sys.version_info[:3])),
         "loop": runner.loop,
         "loop_version": loops.version_of(runner.loop),
@@ -89,11 +91,21 @@ def parser(description):
     parser.add_argument("--module", action="append", help="only this module (repeatable)")
     parser.add_argument("--test", action="append", help="only this test, as module.Class.test (repeatable)")
     parser.add_argument("--json", type=pathlib.Path, help="write the summary here")
+    parser.add_argument("--record", action="store_true", help="keep the result for the tables (a whole run on tulipa)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--test-limit", type=float, default=harness.TEST_LIMIT, metavar="SECONDS")
     parser.add_argument("--module-limit", type=float, default=harness.MODULE_LIMIT, metavar="SECONDS")
     parser.add_argument("-v", "--verbose", action="store_true", help="show tracebacks and the slowest tests")
     return parser
+
+
+def parse(parser):
+    """The arguments of this process, refused where they contradict each other."""
+    options = parser.parse_args()
+    whole = options.module is None and options.test is None and options.driver is None
+    if options.record and not (whole and options.loop == loops.DEFAULT):
+        parser.error("what is recorded is a whole run on tulipa, with its default driver")
+    return options
 
 
 def run(suite, options):
@@ -120,4 +132,6 @@ def run(suite, options):
     )
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
+    if options.record:
+        print(f"recorded in {results.record(result)}")
     return 0 if all(report.ok for report in reports) else 1

@@ -7,6 +7,7 @@ The suite is found, not copied: it is what `import test.test_asyncio` gives.
 
 import importlib.util
 import pathlib
+import platform
 import sys
 
 import command
@@ -37,6 +38,7 @@ def modules():
 def suite():
     return harness.Suite(
         name="cpython",
+        version=platform.python_version(),
         package=PACKAGE,
         modules=modules() if is_there() else (),
         left_out=expected.MODULES_LEFT_OUT,
@@ -47,7 +49,7 @@ def suite():
 
 def main():
     parser = command.parser(__doc__.partition("\n")[0])
-    options = parser.parse_args()
+    options = command.parse(parser)
     if not is_there():
         parser.error("this Python came without test.test_asyncio (on Debian, install libpython3.x-testsuite)")
     return command.run(suite(), options)

@@ -122,7 +122,7 @@ DIFFERENCES = (
             _UDP + "test_create_datagram_endpoint_reuse_address_warning",
         ),
     ),
-    Difference(DATAGRAM_WORDS, (_UDP + "test_create_datagram_endpoint_wrong_sock",)),
+    Difference(DATAGRAM_WORDS, (_UDP + "test_create_datagram_endpoint_wrong_sock",), since=(3, 12)),
     Difference(NAMES_IN_SENDTO, (_UDP + "test_udp_sendto_dns",)),
     Difference(
         KEPT_OPEN,

@@ -35,6 +35,8 @@ class Suite:
     """Somebody's tests: where they are, how a process is made ready for them, and what is expected of them."""
 
     name: str
+    #: The version of what the tests came with.
+    version: str
     #: The package that holds the test modules.
     package: str
     #: Longest first, so that none runs alone at the end.

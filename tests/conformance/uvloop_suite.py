@@ -103,6 +103,7 @@ def unpacked(archive):
 def suite(source):
     return harness.Suite(
         name="uvloop",
+        version=VERSION,
         package="tests",
         modules=MODULES,
         left_out=expected_uvloop.MODULES_LEFT_OUT,
@@ -125,7 +126,7 @@ def modules_of(suite):
 
 def main():
     parser = command.parser(__doc__.partition("\n")[0])
-    options = parser.parse_args()
+    options = command.parse(parser)
     if not loops.is_tulipa(options.loop) and options.loop != loops.STOCK:
         parser.error(f"what stands in for uvloop is tulipa or {loops.STOCK}, not {options.loop}")
     try:
