@@ -55,6 +55,10 @@ KEPT_OPEN = (
 ANY_FACTORY = "wants `TypeError` from `run` given a `loop_factory` of another loop; `asyncio.run` takes any factory"
 EAGER_START = "calls `loop.create_task(eager_start=...)`, which asyncio takes from 3.13.3 on"
 
+NAME_OF_TASK = (
+    "wants the loop to call `set_name` of a task that a factory made, unless the loop's class is in asyncio's modules; "
+    "asyncio hands the name to the factory from 3.14 on"
+)
 CONTEXT_OF_WRITE = (
     "wants `pause_writing` in the connection's context; asyncio calls it from within `write`, in the caller's"
 )
@@ -122,7 +126,8 @@ DIFFERENCES = (
             _UDP + "test_create_datagram_endpoint_reuse_address_warning",
         ),
     ),
-    Difference(DATAGRAM_WORDS, (_UDP + "test_create_datagram_endpoint_wrong_sock",), since=(3, 12)),
+    Difference(DATAGRAM_WORDS, (_UDP + "test_create_datagram_endpoint_wrong_sock",), since=(3, 11, 8), before=(3, 12)),
+    Difference(DATAGRAM_WORDS, (_UDP + "test_create_datagram_endpoint_wrong_sock",), since=(3, 12, 2)),
     Difference(NAMES_IN_SENDTO, (_UDP + "test_udp_sendto_dns",)),
     Difference(
         KEPT_OPEN,
@@ -142,6 +147,11 @@ DIFFERENCES = (
         ),
         since=(3, 13),
         before=(3, 13, 3),
+    ),
+    Difference(
+        NAME_OF_TASK,
+        ("test_base.TestBaseAIO.test_set_task_name", "test_base.TestBaseUV.test_set_task_name"),
+        since=(3, 14),
     ),
     Difference(CONTEXT_OF_WRITE, (_CONTEXT + "test_create_connection_protocol",)),
     Difference(TLS_EOF_WHILE_PAUSED, (_TLS + "test_shutdown_timeout_handler_not_set",), hangs=True),
