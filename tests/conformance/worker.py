@@ -8,6 +8,7 @@ import faulthandler
 import importlib
 import json
 import os
+import signal
 import sys
 import time
 import traceback
@@ -94,6 +95,8 @@ def flatten(suite):
 
 
 def main():
+    # A shell starts what it puts into the background with SIGINT ignored; tests and their programs expect to hear of it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     order = json.load(sys.stdin)
     record = Record(order["record"])
     stacks = open(order["stacks"], "w")  # stays open as long as the process lives
