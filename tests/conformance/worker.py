@@ -95,7 +95,7 @@ def flatten(suite):
 
 
 def main():
-    # A shell starts what it puts into the background with SIGINT ignored; tests and their programs expect to hear of it.
+    # What a shell puts into the background ignores SIGINT; tests and the programs they start expect to hear of it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     order = json.load(sys.stdin)
     record = Record(order["record"])
