@@ -95,8 +95,9 @@ def flatten(suite):
 
 
 def main():
-    # What a shell puts into the background ignores SIGINT; tests and the programs they start expect to hear of it.
+    # A run in the background or under nohup ignores these; tests and the programs they start expect to hear of them.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     order = json.load(sys.stdin)
     record = Record(order["record"])
     stacks = open(order["stacks"], "w")  # stays open as long as the process lives
