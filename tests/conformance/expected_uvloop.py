@@ -16,7 +16,7 @@ MODULES_LEFT_OUT = {
 
 # -- what uvloop is inside ------------------------------------------------------------------
 
-UVLOOPS_OWN_NAME = "asks for uvloop's name: of its threads, in its errors, of its extra information"
+UVLOOPS_OWN_NAME = "wants the threads of the default executor named after uvloop"
 UVLOOPS_OWN_DESCRIPTORS = "counts the `os.dup`, `os.pipe` and `os.close` that uvloop makes to spawn a child"
 UVLOOPS_OWN_SLEEP = "hands uvloop's private `__uvloop_sleep_after_fork` on to what spawns"
 UVLOOPS_OWN_POLLER = "asks for libuv's epoll descriptor by the private `_get_backend_id`"
@@ -29,7 +29,7 @@ UVLOOPS_OWN_TLS = "looks up `get_extra_info('uvloop.sslproto')` and pauses it by
 # -- what asyncio documents otherwise -------------------------------------------------------
 
 DUCK_TYPED_BUFFERS = (
-    "serves any protocol that has a `get_buffer`; asyncio documents that a protocol that wants this inherits "
+    "wants the buffer of any protocol that has a `get_buffer`; asyncio documents that such a protocol inherits "
     "`BufferedProtocol`, and calls `data_received` on all others"
 )
 ABORTED_SOCKET = (
@@ -49,8 +49,8 @@ NAMES_IN_SENDTO = (
     "looks names up, and passes its errors to `error_received`"
 )
 KEPT_OPEN = (
-    "wants a socket that the program closes to stay open while a `sock_*` operation is under way; with asyncio the "
-    "program's socket is the program's, and documented is only that it must not be used twice at once"
+    "wants a socket that the program closes to stay open while a `sock_*` operation is under way; with asyncio it is "
+    "closed when the program closes it"
 )
 ANY_FACTORY = "wants `TypeError` from `run` given a `loop_factory` of another loop; `asyncio.run` takes any factory"
 EAGER_START = "calls `loop.create_task(eager_start=...)`, which asyncio takes from 3.13.3 on"

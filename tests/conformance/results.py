@@ -6,9 +6,13 @@
 A record holds what a run found and nothing that depends on when or where it ran.
 """
 
+import collections
 import json
 import pathlib
 import sys
+
+import expected
+import expected_uvloop
 
 HERE = pathlib.Path(__file__).resolve().parent
 FOLDER = HERE / "results"
@@ -18,18 +22,15 @@ BEGIN = "<!-- tables of recorded results: written by tests/conformance/results.p
 END = "<!-- end of the tables -->"
 
 #: In the order of the tables: the suites, and what the page calls them.
-SUITES = {"cpython": "CPython's `test.test_asyncio`", "uvloop": "uvloop's tests"}
+TITLES = {"cpython": "CPython's `test.test_asyncio`", "uvloop": "uvloop's tests"}
+DIFFERENCES = {"cpython": expected.DIFFERENCES, "uvloop": expected_uvloop.DIFFERENCES}
 
 
 def record(result):
     """Keep the summary of a whole run on tulipa."""
-    by_reason = {}
-    for test, reason in result["expected_differences"].items():
-        by_reason.setdefault(reason, []).append(test)
     kept = {name: result[name] for name in ("suite", "suite_version", "python", "passed", "skipped")}
-    kept["failed"] = sorted(result["failures"])
-    kept["fails_on_asyncio_too"] = sorted(result["fails_on_asyncio_too"])
-    kept["expected_differences"] = {reason: sorted(tests) for reason, tests in sorted(by_reason.items())}
+    kept["failed"] = sorted([*result["failures"], *result["fails_on_asyncio_too"]])
+    kept["different"] = sorted(result["expected_differences"])
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{result['suite']}-{version_of(result)}.json"
     path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
@@ -45,7 +46,15 @@ def recorded():
     """All records by suite, in the order of the Python versions."""
     records = [json.loads(path.read_text()) for path in FOLDER.glob("*.json")]
     records.sort(key=lambda kept: [int(part) for part in kept["python"].split(".")])
-    return {suite: [kept for kept in records if kept["suite"] == suite] for suite in SUITES}
+    suites = [suite for suite in TITLES if any(kept["suite"] == suite for kept in records)]
+    return {suite: [kept for kept in records if kept["suite"] == suite] for suite in suites}
+
+
+def listed(kept):
+    """The reason of each test that is listed for the suite and version of a record."""
+    version = tuple(map(int, kept["python"].split(".")))
+    entries = [entry for entry in DIFFERENCES[kept["suite"]] if entry.concerns(version)]
+    return {test: entry.reason for entry in entries for test in entry.tests}
 
 
 def tables(by_suite):
@@ -56,26 +65,24 @@ def tables(by_suite):
     ]
     for suite, records in by_suite.items():
         for kept in records:
-            title = SUITES[suite] + ("" if kept["suite_version"] == kept["python"] else f" {kept['suite_version']}")
-            different = sum(map(len, kept["expected_differences"].values()))
-            failed = len(kept["failed"]) + len(kept["fails_on_asyncio_too"])
-            counts = (kept["passed"], kept["skipped"], different, failed)
+            title = TITLES[suite] + ("" if kept["suite_version"] == kept["python"] else f" {kept['suite_version']}")
+            counts = (kept["passed"], kept["skipped"], len(kept["different"]), len(kept["failed"]))
             lines.append(row((title, kept["python"], sum(counts), *counts)))
     for suite, records in by_suite.items():
-        lines += ["", *differences(SUITES[suite], records)]
+        lines += ["", *reasons(TITLES[suite], records)]
     return "\n".join(lines)
 
 
-def differences(title, records):
+def reasons(title, records):
     """The table of the listed differences of one suite: the reason, and how many tests on which version."""
+    counts = [collections.Counter(listed(kept).get(test) for test in kept["different"]) for kept in records]
     lines = [
-        row((f"{title}: what a test that differs does", *map(version_of, records))),
+        row((f"{title}: a test that differs", *map(version_of, records))),
         row(["---", *["---:"] * len(records)]),
     ]
-    reasons = sorted({reason for kept in records for reason in kept["expected_differences"]})
-    for reason in reasons:
-        counts = [len(kept["expected_differences"].get(reason, ())) or "–" for kept in records]
-        lines.append(row((reason, *counts)))
+    for reason in dict.fromkeys(entry.reason for entry in DIFFERENCES[records[0]["suite"]]):
+        if any(count[reason] for count in counts):
+            lines.append(row((reason, *(count[reason] or "–" for count in counts))))
     return lines
 
 
