@@ -1,7 +1,7 @@
 """Where tulipa differs from what uvloop's tests check, test by test, with the reason why asyncio's behaviour is right.
 
-asyncio's own loop fails each of them as well: the run sees to it. Where asyncio's behaviour depends on the version, so
-does the entry.
+asyncio's own loop fails each of them as well: the run sees to it, save for those that hang, which do not run. Where
+asyncio's behaviour depends on the version, so does the entry.
 """
 
 from difference import Difference
