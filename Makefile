@@ -9,7 +9,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build build-debug test test-debug test-rust test-tree test-version test-python lint format types stubs demo bench wheel clean
+.PHONY: help setup build build-debug test test-debug test-rust test-tree test-version test-python lint format types stubs compatibility demo bench wheel clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory --no-builtin-rules
@@ -96,6 +96,11 @@ test-tree: $(VENV)/.dev  ## the tree reads itself: walls, long files, dead links
 
 test-python: build  ## the Python tests, CPython's own asyncio suite included
 	$(PY) -m pytest --ignore=tests/tree $(ARGS)
+
+compatibility: build  ## run the others' suites, record what they find, and write the tables in docs/compatibility.md
+	$(PY) tests/conformance/cpython.py --record
+	$(PY) tests/conformance/uvloop_suite.py --record
+	$(PY) tests/conformance/results.py
 
 ## -- checking -----------------------------------------------------------------------------
 

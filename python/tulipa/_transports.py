@@ -26,6 +26,7 @@ class _Transport(TransportCore):
 
     __slots__ = ()
     _extra: dict[str, Any]  # a slot of asyncio.BaseTransport
+    _reads = True
 
     def __repr__(self) -> str:
         info = [self.__class__.__name__]
@@ -38,7 +39,7 @@ class _Transport(TransportCore):
             info.append("open")
         if fd >= 0:
             info.append(f"fd={fd}")
-            if self.is_reading():
+            if self._reads and self.is_reading():
                 info.append("reading")
             info.append(f"bufsize={self.get_write_buffer_size()}")
         return f"<{' '.join(info)}>"
@@ -49,7 +50,7 @@ class _Transport(TransportCore):
 
     @property
     def _paused(self) -> bool:
-        return not self.is_reading() and not self.is_closing()
+        return self._reads and not self.is_reading() and not self.is_closing()
 
     @property
     def _protocol_paused(self) -> bool:
@@ -138,8 +139,25 @@ class _PipeTransport(_Transport, StreamCore):
         return self._fileno() >= 0 and self._file is not None
 
 
+def _not_of_a_reading_end(name: str) -> Any:
+    """A method that is not there, as on asyncio: what it was given would be lost in silence (R8)."""
+
+    def look(transport: ReadPipeTransport) -> Any:
+        raise AttributeError(
+            f"{transport!r} is the reading end of a pipe and has no {name!r}; write to what `connect_write_pipe` gave",
+            name=name,
+            obj=transport,
+        )
+
+    return property(look)
+
+
 class ReadPipeTransport(_PipeTransport, asyncio.ReadTransport):  # pyright: ignore[reportIncompatibleMethodOverride]
     """The reading end of a pipe, or of anything else that a program reads from."""
+
+    write = _not_of_a_reading_end("write")
+    writelines = _not_of_a_reading_end("writelines")
+    write_eof = _not_of_a_reading_end("write_eof")
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Look at `pipe`, the file object; see asyncio.BaseTransport."""
@@ -148,6 +166,22 @@ class ReadPipeTransport(_PipeTransport, asyncio.ReadTransport):  # pyright: igno
 
 class WritePipeTransport(_PipeTransport, asyncio.WriteTransport):  # pyright: ignore[reportIncompatibleMethodOverride]
     """The writing end of a pipe, or of anything else that a program writes to."""
+
+    _reads = False
+
+    # What asyncio's own says, and what `asyncio.StreamReader` asks for: it catches this type.
+
+    def is_reading(self) -> bool:
+        """Not there: nothing is read."""
+        raise NotImplementedError(f"{self!r} is the writing end of a pipe: nothing is read from it")
+
+    def pause_reading(self) -> None:
+        """Not there: nothing is read."""
+        raise NotImplementedError(f"{self!r} is the writing end of a pipe: there is no reading to pause")
+
+    def resume_reading(self) -> None:
+        """Not there: nothing is read."""
+        raise NotImplementedError(f"{self!r} is the writing end of a pipe: there is no reading to resume")
 
     def can_write_eof(self) -> bool:
         """Whether the end can be told: always, since it means closing."""

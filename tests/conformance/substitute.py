@@ -12,8 +12,7 @@ import asyncio.unix_events
 import importlib
 import sys
 
-#: The loop specification that means "leave asyncio as it is".
-STOCK = "asyncio"
+from loops import STOCK, is_tulipa
 
 #: How asyncio's tests choose a poller, and how a loop with a `driver` argument is told the same.
 DRIVER_OF_SELECTOR = {
@@ -66,13 +65,22 @@ class LoopMaker:
         return getattr(self._loop_class, name)
 
 
+def prepare(specification, driver):
+    """Make this process ready for `test.test_asyncio` on the loop named by `specification`."""
+    from test import support
+
+    install(specification, driver)
+    support.verbose = 0
+    support.record_original_stdout(sys.stdout)
+
+
 def install(specification, driver=None):
     """Redirect asyncio to the loop named by `specification` ("package.module:factory"); "asyncio" changes nothing."""
     if specification == STOCK:
         return
     module_name, _, factory_name = specification.partition(":")
     factory = getattr(importlib.import_module(module_name), factory_name or "new_event_loop")
-    maker = LoopMaker(factory, driver, takes_driver=module_name.partition(".")[0] == "tulipa")
+    maker = LoopMaker(factory, driver, takes_driver=is_tulipa(specification))
 
     for place in (asyncio, asyncio.unix_events):
         for name in ("SelectorEventLoop", "EventLoop"):
@@ -110,14 +118,3 @@ def _use_in_test_utilities(maker):
 
     test_utils.TestCase.new_test_loop = new_test_loop
     test_utils.TestCase.close_loop = staticmethod(close_loop)
-
-
-def version_of(specification):
-    """The version of the package that makes the loop, or None."""
-    if specification == STOCK:
-        return sys.version.split()[0]
-    try:
-        package = importlib.import_module(specification.partition(":")[0].partition(".")[0])
-    except ImportError:
-        return None
-    return getattr(package, "__version__", None)

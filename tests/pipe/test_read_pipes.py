@@ -49,6 +49,14 @@ async def test_the_transport_is_a_read_transport(loop):  # T2 T4
         assert transport.is_closing()
 
 
+async def test_the_reading_end_takes_nothing_to_write(loop):  # R8
+    with pipe_files() as (reader, _writer):
+        transport, protocol = await loop.connect_read_pipe(Recorder, reader)
+        for name in ("write", "writelines", "write_eof"):
+            assert not hasattr(transport, name)
+        await ended(transport, protocol)
+
+
 async def test_every_chunk_arrives_when_it_was_written(loop):  # P1
     with pipe_files() as (reader, writer):
         transport, protocol = await loop.connect_read_pipe(Recorder, reader)

@@ -56,6 +56,17 @@ async def test_the_transport_is_a_write_transport(loop):  # T2 T4
         await protocol.until("connection_lost")
 
 
+async def test_the_writing_end_has_no_reading_to_pause(loop):
+    with pipe_files() as (reader, writer):
+        transport, protocol = await loop.connect_write_pipe(Recorder, writer)
+        for method in (transport.pause_reading, transport.resume_reading, transport.is_reading):
+            with pytest.raises(NotImplementedError):
+                method()
+        assert "reading" not in repr(transport)
+        transport.close()
+        await protocol.until("connection_lost")
+
+
 async def test_write_eof_sends_what_is_left_and_closes(loop):  # P7
     data = bytes(500_000)
     with pipe_files() as (reader, writer):

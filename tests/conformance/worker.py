@@ -1,20 +1,18 @@
-"""Runs tests of one module of `test.test_asyncio` in this process and writes down what happens as it happens.
+"""Runs tests of one module of a suite in this process and writes down what happens as it happens.
 
-Started by `cpython.py`, which reads the record afterwards: one JSON object a line, a "start" before each test and an
+Started by `harness.py`, which reads the record afterwards: one JSON object a line, a "start" before each test and an
 "end" after it. A "start" without "end" names the test that hung or took the process down.
 """
 
 import faulthandler
+import importlib
 import json
 import os
+import signal
 import sys
 import time
 import traceback
 import unittest
-
-import substitute
-
-PACKAGE = "test.test_asyncio."
 
 
 class Record:
@@ -28,9 +26,10 @@ class Record:
 
 
 class RecordingResult(unittest.TestResult):
-    def __init__(self, record, limit, stacks):
+    def __init__(self, record, name_of, limit, stacks):
         super().__init__()
         self._record = record
+        self._name_of = name_of
         self._limit = limit
         self._stacks = stacks
         self._running = None
@@ -40,7 +39,7 @@ class RecordingResult(unittest.TestResult):
         self._running = test
         self._outcome, self._detail = "passed", ""
         self._started = time.perf_counter()
-        self._record.write(event="start", test=name_of(test))
+        self._record.write(event="start", test=self._name_of(test))
         faulthandler.dump_traceback_later(self._limit, exit=True, file=self._stacks)
 
     def stopTest(self, test):
@@ -82,11 +81,9 @@ class RecordingResult(unittest.TestResult):
             self._outcome, self._detail = "failed", self._detail + text
 
     def _write_end(self, test, outcome, detail, seconds=0.0):
-        self._record.write(event="end", test=name_of(test), outcome=outcome, detail=detail, seconds=round(seconds, 3))
-
-
-def name_of(test):
-    return test.id().replace(PACKAGE, "")
+        self._record.write(
+            event="end", test=self._name_of(test), outcome=outcome, detail=detail, seconds=round(seconds, 3)
+        )
 
 
 def flatten(suite):
@@ -98,22 +95,26 @@ def flatten(suite):
 
 
 def main():
+    # A run in the background or under nohup ignores these; tests and the programs they start expect to hear of them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     order = json.load(sys.stdin)
     record = Record(order["record"])
     stacks = open(order["stacks"], "w")  # stays open as long as the process lives
     faulthandler.enable(stacks)
 
-    substitute.install(order["loop"], order["driver"])
-    from test import support
+    importlib.import_module(order["preparation"]).prepare(order["loop"], order["driver"])
+    prefix = order["package"] + "."
 
-    support.verbose = 0
-    support.record_original_stdout(sys.stdout)
+    def name_of(test):
+        # Replaced where it stands: a failed `setUpClass` is named "setUpClass (package.module.Class)".
+        return test.id().replace(prefix, "")
 
-    tests = list(flatten(unittest.defaultTestLoader.loadTestsFromName(PACKAGE + order["module"])))
+    tests = list(flatten(unittest.defaultTestLoader.loadTestsFromName(prefix + order["module"])))
     record.write(event="tests", names=[name_of(test) for test in tests])
     only, without = order["only"], set(order["without"])
     chosen = [test for test in tests if name_of(test) not in without and (only is None or name_of(test) in only)]
-    unittest.TestSuite(chosen).run(RecordingResult(record, order["test_limit"], stacks))
+    unittest.TestSuite(chosen).run(RecordingResult(record, name_of, order["test_limit"], stacks))
     record.write(event="done")
 
 
