@@ -33,23 +33,6 @@ Datagram = asyncio.selector_events._SelectorDatagramTransport
 source_of = inspect.getsource
 
 DIFFERENCES: tuple[Difference, ...] = (
-    *(
-        Difference(
-            test,
-            "*",
-            "not looked into on 3.14 yet: the body holds an older version's rule, and fails on asyncio there as well",
-            when=V >= (3, 14),
-            not_run=True,
-        )
-        for test in (
-            "process/test_children.py::test_a_protocol_factory_that_raises_starts_no_child",
-            "process/test_children.py::test_cancelling_the_start_leaves_no_child_and_no_descriptor",
-            "process/test_subprocess.py::test_signalling_a_child_that_has_ended_is_an_error_or_nothing",
-            "process/test_subprocess.py::test_the_end_comes_after_all_output",
-            "process/test_subprocess.py::test_callbacks_of_a_subprocess_protocol_come_in_order",
-            "stream/test_writing.py::test_writelines_of_something_else_is_a_type_error",
-        )
-    ),
     Difference(
         "loop/test_interrupts.py::test_an_interrupt_ends_run_forever_of_an_idle_loop",
         "tulipa-*",
