@@ -297,7 +297,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         )
         for test in (
             "test_a_message_costs_two_calls_and_its_share_of_a_poll/protocol",
-            "test_a_message_costs_two_calls_and_its_share_of_a_poll/streams",
+            "test_a_message_that_wakes_a_task_costs_its_share_of_one_more_poll",
             "test_datagrams_cost_two_calls_each",
         )
     ),

@@ -81,10 +81,12 @@ def counts_of_echo(backend, server, *, connections: int, rounds: int, size: int,
     """Let a traced echo server answer `rounds` times to one message on each connection; count its calls.
 
     In each round the messages are all there before the server looks, so that the counts do not depend on luck: after
-    the last answer of a round the server blocks until the tester has sent the messages of the next one.
+    the last answer of a round the server says so in a turn of its own, past its look for input, and blocks until the
+    tester has sent the messages of the next one.
     """
     with traced_program(backend, server, str(connections)) as (program, finish):
         address = ("127.0.0.1", int(program.stdout.readline()))
+        assert program.stdout.read(1) == b"w"
         kind = socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM
         clients = [socket.socket(type=kind) for _ in range(connections)]
         try:
@@ -99,6 +101,7 @@ def counts_of_echo(backend, server, *, connections: int, rounds: int, size: int,
                     got = 0
                     while got < size:
                         got += len(client.recv(size))
+                assert program.stdout.read(1) == b"w"
             program.stdin.write(b"q")
             return finish()
         finally:
