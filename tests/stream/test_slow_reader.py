@@ -53,7 +53,7 @@ class Ticker:
 
 
 def waited_for_a_processor():
-    """For how many seconds this thread has been kept waiting though it could run (0.0 where the kernel does not say)."""
+    """For how many seconds this thread was kept waiting though it could run (0.0 where the kernel does not say)."""
     try:
         with open("/proc/thread-self/schedstat") as file:
             return int(file.read().split()[1]) / 1e9
