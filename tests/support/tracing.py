@@ -6,6 +6,7 @@ import collections
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -56,9 +57,8 @@ def traced_program(backend, source, *args):
             backend.preamble + textwrap.dedent(source),
             *args,
         ]
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
-        ) as program:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "bufsize": 0}
+        with subprocess.Popen(command, start_new_session=True, **pipes) as program:
 
             def finish() -> collections.Counter:
                 _, err = program.communicate(timeout=SECONDS)
@@ -68,7 +68,9 @@ def traced_program(backend, source, *args):
             try:
                 yield program, finish
             finally:
-                program.kill()
+                # The traced program, too: one that strace has let go of would live on.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(program.pid, signal.SIGKILL)
 
 
 def counts_of_program(backend, source, *args) -> collections.Counter:
