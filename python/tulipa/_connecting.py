@@ -52,6 +52,13 @@ class ConnectingMixin(Host):
                 for sock in made:
                     self._close_unless_owned(sock)
 
+        async def _create_connection_transport(self, sock: socket.socket, *args: Any, **kwargs: Any) -> Any:
+            # From 3.14 on, the inherited one closes a socket of which no transport comes. One that is in
+            # use already is not its to close: refuse it here (G12, T19). What is no socket has no descriptor.
+            if isinstance(sock, socket.socket) and sock.fileno() != -1:
+                self._ensure_fd_unused(sock)
+            return await super()._create_connection_transport(sock, *args, **kwargs)
+
     async def _connect_sock(self, *args: Any, **kwargs: Any) -> socket.socket:
         inherited: Any = super()
         try:

@@ -167,6 +167,7 @@ class LoopCore:
     def _dequeue(self, waiter: Waiter, /) -> None: ...
 
     # Transports and listeners.
+    def _ensure_fd_unused(self, file: Any, /) -> None: ...
     def _open_transport(
         self,
         cls: type[Any],

@@ -1,14 +1,19 @@
 """Subprocesses: exec and shell, standard streams, ends. # T22 # R10"""
 
 import asyncio
+import contextlib
+import inspect
 import os
 import signal
 import subprocess
 import sys
+from asyncio.base_subprocess import BaseSubprocessTransport
 
 import pytest
 
 from tests.support.descriptors import open_descriptors
+from tests.support.recorders import Recorder
+from tests.support.streams import turns
 
 PYTHON = (sys.executable, "-S", "-E", "-c")
 PIPE = subprocess.PIPE
@@ -116,12 +121,64 @@ async def test_ending_a_child_by_signal(loop, how):
     assert process.returncode == expected
 
 
+class Steps(Recorder, asyncio.SubprocessProtocol):
+    """Notes what a subprocess protocol is told."""
+
+    def pipe_data_received(self, fd, data):
+        self.note(f"data {fd} {data!r}")
+
+    def pipe_connection_lost(self, fd, error):
+        self.note(f"lost {fd}")
+
+    def process_exited(self):
+        self.note("process_exited")
+
+
 @pytest.mark.parametrize("how", ["kill", "terminate"])
-async def test_signalling_a_child_that_has_ended_is_an_error_or_nothing(loop, how):
-    process = await asyncio.create_subprocess_exec("true")
-    await process.wait()
+async def test_signalling_a_child_after_its_last_callback_is_an_error(loop, how):
+    transport, protocol = await loop.subprocess_exec(Steps, "true")
+    await protocol.until("connection_lost")
+    await turns(1)
     with pytest.raises(ProcessLookupError):
-        getattr(process, how)()
+        getattr(transport, how)()
+    transport.close()
+
+
+@pytest.mark.parametrize("how", ["kill", "terminate"])
+async def test_signalling_a_child_that_has_ended_is_nothing_while_its_output_is_open(loop, how):
+    """Its number may be somebody else's by now; and its output may still come from its own child."""
+    async with open_output("exit 3") as (command, options, let_go):
+        transport, protocol = await loop.subprocess_shell(Steps, command, stdin=None, stderr=None, **options)
+        await protocol.until("process_exited")
+        getattr(transport, how)()
+        let_go()
+        await protocol.until("connection_lost")
+        assert protocol.events[-3:] == ["data 1 b'late\\n'", "lost 1", "connection_lost"]
+        assert transport.get_returncode() == 3
+        transport.close()
+
+
+@contextlib.asynccontextmanager
+async def open_output(command):
+    """A command line whose output stays open after the command has ended, until a function is called.
+
+    What holds it is a child of the shell, which then says `late`. Gives the command line, options to start it with, and
+    the function.
+    """
+    read_end, write_end = os.pipe()
+    gate = contextlib.ExitStack()
+    gate.callback(os.close, write_end)
+
+    def let_go():
+        os.write(write_end, b"late\n")
+        gate.close()
+
+    with gate:
+        try:
+            options = {"pass_fds": [read_end], "stdout": PIPE}
+            yield f"cat /dev/fd/{read_end} & {command}", options, let_go
+        finally:
+            os.close(read_end)
 
 
 async def test_wait_may_be_called_by_many_and_again(loop):
@@ -130,13 +187,29 @@ async def test_wait_may_be_called_by_many_and_again(loop):
     assert await process.wait() == 0
 
 
+# Once `wait` waited for the pipes, too; from 3.14 on, and in late releases before it, for the process alone.
+WAIT_IS_FOR_THE_PROCESS = "_exit_waiters" in inspect.getsource(BaseSubprocessTransport._process_exited)
+
+
 async def test_the_end_comes_after_all_output(loop):  # T22
-    """`wait` resolves only when the pipes are closed: all output is there."""
-    process = await asyncio.create_subprocess_shell("sleep 0.05; echo one; (sleep 0.1; echo two) &", stdout=PIPE)
-    assert await process.wait() == 0
-    assert process.stdout._buffer == b"one\ntwo\n"
-    assert process.stdout.at_eof() is False
-    assert await process.stdout.read() == b"one\ntwo\n"
+    """`wait` resolves as the running asyncio has it, and what the child's own child writes is not lost."""
+    async with open_output("read line; echo early") as (command, options, let_go):
+        process = await asyncio.create_subprocess_shell(command, stdin=PIPE, **options)
+        waiting = loop.create_task(process.wait())
+        await turns(1)
+        process.stdin.write(b"go\n")
+        assert await process.stdout.readline() == b"early\n"
+        while process.returncode is None:
+            await asyncio.sleep(0.001)
+        await turns(5)
+        assert waiting.done() == WAIT_IS_FOR_THE_PROCESS
+        let_go()
+        assert await waiting == 0
+        if not WAIT_IS_FOR_THE_PROCESS:
+            assert process.stdout._buffer == b"late\n"
+        assert process.stdout.at_eof() is False
+        assert await process.stdout.read() == b"late\n"
+        assert process.stdout.at_eof() is True
 
 
 async def test_callbacks_of_a_subprocess_protocol_come_in_order(loop):  # T22

@@ -201,6 +201,21 @@ async def test_two_transports_for_one_descriptor_are_refused_by_name(loop):  # G
             await gone(transport, protocol)
 
 
+@pytest.mark.only_tulipa
+async def test_a_socket_with_a_reader_is_refused_by_name_and_left_alone(loop):  # G12 T19
+    left, right = raw_pair("tcp")
+    with left, right:
+        got = loop.create_future()
+        loop.add_reader(left, lambda: got.done() or got.set_result(left.recv(8)))
+        for connect in (loop.create_connection, loop.connect_accepted_socket):
+            with pytest.raises(RuntimeError) as caught:
+                await connect(Recorder, sock=left)
+            assert str(left.fileno()) in str(caught.value)
+        right.send(b"unharmed")
+        assert await got == b"unharmed"
+        loop.remove_reader(left)
+
+
 async def test_a_factory_that_raises_leaves_nothing_behind(loop):
     def broken():
         raise LookupError("factory")

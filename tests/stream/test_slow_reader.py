@@ -16,25 +16,49 @@ pytestmark = pytest.mark.all_drivers
 
 
 class Ticker:
-    """Counts a tick each 10 ms by the clock, and notes by how much each came late."""
+    """Ticks 10 ms after each tick, and notes by how much each came late through the loop's fault.
+
+    On a busy machine a thread that could run waits for a processor, and no loop can help that. Linux counts the time
+    that a thread has so waited, and it is taken off.
+    """
 
     def __init__(self, loop):
         self.loop = loop
         self.late = []
-        self.start = self.due = loop.time()
-        self.handle = None
         self.schedule()
 
     def schedule(self):
-        self.due += PERIOD
+        self.machine = waited_for_a_processor()
+        self.due = self.loop.time() + PERIOD
         self.handle = self.loop.call_at(self.due, self.tick)
 
     def tick(self):
-        self.late.append(self.loop.time() - self.due)
+        self.note()
         self.schedule()
 
+    def note(self):
+        late = self.loop.time() - self.due
+        self.late.append(late - (waited_for_a_processor() - self.machine))
+
     def stop(self):
+        """A tick that is overdue counts, too: else starving the ticker altogether would go unseen."""
         self.handle.cancel()
+        if self.loop.time() > self.due:
+            self.note()
+
+    def lateness(self, share):
+        """What this share of the ticks did not exceed."""
+        late = sorted(self.late) or [0.0]
+        return late[int(len(late) * share)]
+
+
+def waited_for_a_processor():
+    """For how many seconds this thread was kept waiting though it could run (0.0 where the kernel does not say)."""
+    try:
+        with open("/proc/thread-self/schedstat") as file:
+            return int(file.read().split()[1]) / 1e9
+    except OSError:
+        return 0.0
 
 
 async def slow_reader(loop, sock, pause):
@@ -78,9 +102,7 @@ async def test_a_sender_with_flow_control_keeps_memory_bounded_and_the_ticker_on
         assert await reading == TOTAL
         ticker.stop()
         assert most <= 64 * 1024 + len(unit), "the sender was not held back"
-        assert len(ticker.late) >= (loop.time() - ticker.start) / PERIOD * 0.95 - 2
-        late = sorted(ticker.late)
-        assert late[int(len(late) * 0.95)] < PERIOD, f"the ticker drifted: {late[-5:]}"
+        assert ticker.lateness(0.95) < PERIOD, f"the ticker drifted: {sorted(ticker.late)[-5:]}"
 
 
 async def test_one_gigantic_write_arrives_whole_beside_a_ticker(loop):
@@ -94,8 +116,7 @@ async def test_one_gigantic_write_arrives_whole_beside_a_ticker(loop):
         transport.close()
         assert await reading == TOTAL
         ticker.stop()
-        late = sorted(ticker.late) or [0]
-        assert late[int(len(late) * 0.9)] < 5 * PERIOD
+        assert ticker.lateness(0.9) < 5 * PERIOD, f"the ticker drifted: {sorted(ticker.late)[-5:]}"
 
 
 async def test_the_memory_of_a_receiver_stays_bounded(loop):

@@ -77,10 +77,10 @@ class World:
 
 
 def outcomes(one, other, action, **options):
-    """What `action(world)` comes to on the loops of two factories. If they differ, both get more time once."""
-    for seconds in (SECONDS, 10 * SECONDS):
+    """What `action(world)` comes to on the loops of two factories. If only one of them waits, both get more time."""
+    for seconds in (SECONDS, 10 * SECONDS, 100 * SECONDS):
         results = [outcome(new_loop, action, seconds=seconds, **options) for new_loop in (one, other)]
-        if results[0][0] == results[1][0]:
+        if (results[0][0] == WAITS) == (results[1][0] == WAITS):
             break
     return results
 

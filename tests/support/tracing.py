@@ -6,6 +6,7 @@ import collections
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -56,9 +57,8 @@ def traced_program(backend, source, *args):
             backend.preamble + textwrap.dedent(source),
             *args,
         ]
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
-        ) as program:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "bufsize": 0}
+        with subprocess.Popen(command, start_new_session=True, **pipes) as program:
 
             def finish() -> collections.Counter:
                 _, err = program.communicate(timeout=SECONDS)
@@ -68,7 +68,9 @@ def traced_program(backend, source, *args):
             try:
                 yield program, finish
             finally:
-                program.kill()
+                # The traced program, too: one that strace has let go of would live on.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(program.pid, signal.SIGKILL)
 
 
 def counts_of_program(backend, source, *args) -> collections.Counter:
@@ -81,10 +83,12 @@ def counts_of_echo(backend, server, *, connections: int, rounds: int, size: int,
     """Let a traced echo server answer `rounds` times to one message on each connection; count its calls.
 
     In each round the messages are all there before the server looks, so that the counts do not depend on luck: after
-    the last answer of a round the server blocks until the tester has sent the messages of the next one.
+    the last answer of a round the server says so in a turn of its own, past its look for input, and blocks until the
+    tester has sent the messages of the next one.
     """
     with traced_program(backend, server, str(connections)) as (program, finish):
         address = ("127.0.0.1", int(program.stdout.readline()))
+        assert program.stdout.read(1) == b"w"
         kind = socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM
         clients = [socket.socket(type=kind) for _ in range(connections)]
         try:
@@ -99,6 +103,7 @@ def counts_of_echo(backend, server, *, connections: int, rounds: int, size: int,
                     got = 0
                     while got < size:
                         got += len(client.recv(size))
+                assert program.stdout.read(1) == b"w"
             program.stdin.write(b"q")
             return finish()
         finally:

@@ -16,12 +16,15 @@ use crate::ffi::raw::{Arguments, method};
 use crate::host::Owner;
 
 pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
-    vec![method!(
-        c"_open_transport",
-        vector,
-        open_transport,
-        c"Make a transport: (class, kind, file, protocol, waiter, extra, server, context, address)."
-    )]
+    vec![
+        method!(
+            c"_open_transport",
+            vector,
+            open_transport,
+            c"Make a transport: (class, kind, file, protocol, waiter, extra, server, context, address)."
+        ),
+        method!(c"_ensure_fd_unused", onearg, ensure_unused, c"Raise if the loop already uses the file's descriptor."),
+    ]
 }
 
 /// What a transport is made over.
@@ -147,6 +150,12 @@ pub(crate) fn claim(event_loop: &Bound<'_, LoopCore>, fd: i32) -> PyResult<()> {
              or wait for it before a transport takes the descriptor over"
         ))),
     }
+}
+
+fn ensure_unused<'py>(object: &Bound<'py, PyAny>, file: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    claim(object.cast::<LoopCore>()?, file.call_method0(intern!(py, "fileno"))?.extract()?)?;
+    Ok(py.None().into_bound(py))
 }
 
 fn open_transport<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
