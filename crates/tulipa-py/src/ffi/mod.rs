@@ -10,6 +10,7 @@
 //! | [`raw`] | methods that CPython calls without an intermediary |
 //! | [`call`] | calls in a context, and calls of methods by name |
 //! | [`buffer`] | other people's memory |
+//! | [`wakeup`] | Python's wake-up descriptor, borrowed |
 
 pub(crate) mod buffer;
 pub(crate) mod call;
@@ -18,3 +19,4 @@ pub(crate) mod native_type;
 pub(crate) mod object;
 pub(crate) mod raw;
 pub(crate) mod slot;
+pub(crate) mod wakeup;
