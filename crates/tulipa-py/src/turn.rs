@@ -88,7 +88,10 @@ impl Alarm {
 fn gather(event_loop: &Bound<'_, LoopCore>, alarm: &mut Alarm) -> PyResult<()> {
     let py = event_loop.py();
     let core = event_loop.get();
-    let timed = core.with(py, |state| state.core.has_timers());
+    let (timed, waited) = core.with(py, |state| (state.core.has_timers(), state.core.rounds_are_due()));
+    if waited {
+        watch::make_rounds(event_loop)?;
+    }
     let now = if timed { core.foreign_now(event_loop)? } else { None };
     let limit = || if core.is_stopping() { Some(0.0) } else { core.with(py, |state| state.core.timeout(now)) };
     let mut timeout = limit();

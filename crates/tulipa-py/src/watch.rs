@@ -10,6 +10,7 @@ use tulipa_sys::Source;
 
 use crate::error::{is_exit, os_error_about, would_block};
 use crate::event_loop::{LoopCore, State, Watched, direction};
+use crate::ffi::call::method0;
 use crate::ffi::object::Obj;
 use crate::ffi::raw::{Arguments, Parsed, method};
 use crate::handle;
@@ -63,6 +64,7 @@ pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
 /// An operation that waits for a descriptor: retried, in its turn, until it no longer would block.
 #[pyclass(frozen, module = "tulipa._native")]
 pub(crate) struct Waiter {
+    socket: Py<PyAny>,
     attempt: Py<PyAny>,
     future: Py<PyAny>,
     fd: i32,
@@ -72,8 +74,20 @@ pub(crate) struct Waiter {
 #[pymethods]
 impl Waiter {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.socket)?;
         visit.call(&self.attempt)?;
         visit.call(&self.future)
+    }
+}
+
+impl Waiter {
+    /// Whether the socket still is what the operation waits for. One that does not say is taken for open.
+    fn is_open(&self, py: Python<'_>) -> PyResult<bool> {
+        match method0(self.socket.bind(py), intern!(py, "fileno")).and_then(|fd| fd.extract::<i32>()) {
+            Ok(fd) => Ok(fd == self.fd),
+            Err(error) if is_exit(py, &error) => Err(error),
+            Err(_) => Ok(true),
+        }
     }
 }
 
@@ -324,7 +338,13 @@ fn enqueue<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResul
         evict(event_loop, fd)?;
     }
     let known = py.import("weakref")?.getattr("ref")?.call1((socket,)).ok().map(Obj::from);
-    let waiter = Waiter { attempt: attempt.clone().unbind(), future: future.clone().unbind(), fd, write };
+    let waiter = Waiter {
+        socket: socket.clone().unbind(),
+        attempt: attempt.clone().unbind(),
+        future: future.clone().unbind(),
+        fd,
+        write,
+    };
     let waiter = Bound::new(py, waiter)?.into_any();
     let entry = Obj::from(waiter.clone());
     let result = event_loop.get().with(py, |state| {
@@ -361,7 +381,17 @@ pub(crate) fn evict(event_loop: &Bound<'_, LoopCore>, fd: i32) -> PyResult<()> {
     });
     drop(used);
     let Some(remains) = remains else { return Ok(()) };
-    for waiter in remains.waiters {
+    fail_all(py, fd, remains.waiters)?;
+    // A last call: what it finds is that the descriptor is gone.
+    event_loop
+        .get()
+        .with(py, |state| remains.callbacks.into_iter().for_each(|callback| state.core.call_soon(callback)));
+    Ok(())
+}
+
+/// Ends operations whose descriptor was closed.
+fn fail_all(py: Python<'_>, fd: i32, waiters: Vec<Obj>) -> PyResult<()> {
+    for waiter in waiters {
         let waiter = waiter.into_bound(py);
         let future = waiter.cast::<Waiter>()?.get().future.bind(py).clone();
         if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
@@ -370,10 +400,27 @@ pub(crate) fn evict(event_loop: &Bound<'_, LoopCore>, fd: i32) -> PyResult<()> {
             future.call_method1(intern!(py, "set_exception"), (error,))?;
         }
     }
-    // A last call: what it finds is that the descriptor is gone.
-    event_loop
-        .get()
-        .with(py, |state| remains.callbacks.into_iter().for_each(|callback| state.core.call_soon(callback)));
+    Ok(())
+}
+
+/// Ends operations whose socket the program has closed meanwhile: no report would ever come (R6, T35).
+#[cold]
+pub(crate) fn make_rounds(event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
+    let py = event_loop.py();
+    let core = event_loop.get();
+    while let Some((token, waiter)) = core.with(py, |state| state.core.next_on_rounds()) {
+        let waiter = waiter.into_bound(py);
+        let waiter = waiter.cast::<Waiter>()?.get();
+        if waiter.is_open(py)? {
+            continue;
+        }
+        let (waiters, removed) = core.with(py, |state| {
+            let waiters = state.core.abandon(token);
+            (waiters, forget_if_idle(state, waiter.fd, token))
+        });
+        drop(removed);
+        fail_all(py, waiter.fd, waiters)?;
+    }
     Ok(())
 }
 

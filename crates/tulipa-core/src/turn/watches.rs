@@ -55,6 +55,9 @@ impl<D: Driver, H: Host> Loop<D, H> {
         match Self::reattach(&mut self.driver, token, watch, false) {
             Ok(()) => {
                 self.driver.rearm(&mut watch.source, direction);
+                if !std::mem::replace(&mut watch.on_rounds, true) {
+                    self.rounds.join(token);
+                }
                 Ok(())
             }
             Err(code) => match watch.side_mut(direction).waiters.pop_back() {
@@ -95,6 +98,34 @@ impl<D: Driver, H: Host> Loop<D, H> {
         // fails the reports are vain, and ignored.
         let _ = Self::reattach(&mut self.driver, token, watch, false);
         waiter
+    }
+
+    /// Whether [`Loop::next_on_rounds`] has anybody to look after.
+    pub const fn rounds_are_due(&self) -> bool {
+        self.rounds.are_due()
+    }
+
+    /// Somebody who waits, and whose descriptor the program may have closed since; see [`rounds`](crate::rounds). To be
+    /// asked before each wait until there are no more. If it was closed, call [`Loop::abandon`].
+    pub fn next_on_rounds(&mut self) -> Option<(Token, H::Waiter)> {
+        while let Some(token) = self.rounds.next() {
+            let Some(Slot::Watch(watch)) = self.slots.get_mut(token) else { continue };
+            if let Some(waiter) = watch.any_waiter().cloned() {
+                self.rounds.asked(token);
+                return Some((token, waiter));
+            }
+            watch.on_rounds = false;
+        }
+        None
+    }
+
+    /// Takes out all who wait for a descriptor that was closed. What is registered of callbacks stays: whoever closed the
+    /// descriptor has not taken them away yet.
+    pub fn abandon(&mut self, token: Token) -> Vec<H::Waiter> {
+        let Some(Slot::Watch(watch)) = self.slots.get_mut(token) else { return Vec::new() };
+        let mut waiters: Vec<_> = watch.side_mut(Direction::Read).waiters.drain(..).collect();
+        waiters.extend(watch.side_mut(Direction::Write).waiters.drain(..));
+        waiters
     }
 
     /// Whether a watch has neither callbacks nor waiters.

@@ -128,6 +128,7 @@ impl World {
         self.turn += 1;
         assert!(self.turn < TURNS_MAX, "no progress in {TURNS_MAX} turns: {:?}", self.lp.load());
         self.peers_act();
+        self.make_rounds();
         let timeout = self.lp.timeout(None);
         self.calls.batch_begins();
         let mut quiet = false;
