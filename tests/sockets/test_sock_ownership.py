@@ -177,6 +177,35 @@ async def test_closing_leaves_the_programs_callback_registered(loop):  # T35
         assert loop.remove_writer(number) is True
 
 
+@pytest.mark.only_tulipa
+async def test_a_callback_that_can_be_called_no_more_is_reported(loop, backend, reported):  # R8
+    """Taking one half of a registration back fails where the descriptor was closed meanwhile."""
+    if backend.driver != "epoll":
+        pytest.skip("poll and select have no registration that could fail")
+    with contextlib.ExitStack() as stack:
+        # Those before it are asked first whether they are closed.
+        others = [stack.enter_context(socket_pair())[0] for _ in range(40)]
+        waiting = [loop.create_task(loop.sock_recv(sock, 1)) for sock in others]
+        left, _ = stack.enter_context(socket_pair())
+        fill(left)
+        number = left.fileno()
+        loop.add_writer(left, print)
+        task = loop.create_task(loop.sock_recv(left, 1))
+        await asyncio.sleep(0)
+        left.close()
+        task.cancel()
+        await asyncio.wait([task])
+        await asyncio.sleep(0)
+        (context,) = reported
+        assert f"file descriptor {number} can be watched no longer" in str(context["exception"])
+        assert "print" in repr(context["handle"])
+        reported.clear()
+        assert loop.remove_writer(number) is False
+        for each in waiting:
+            each.cancel()
+        await asyncio.wait(waiting)
+
+
 @pytest.mark.parametrize("busy", [False, True])
 async def test_one_of_many_who_wait_is_noticed(loop, busy):  # T35 R6
     """A turn asks after a few only; the others' turn comes, while the loop works and while it rests."""

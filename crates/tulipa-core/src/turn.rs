@@ -60,6 +60,8 @@ pub enum Step<H: Host> {
     Lost(Token, H::Owner, Option<Code>),
     /// The first waiter may try its operation again. If that ends it, call [`Loop::served`].
     Retry(Token, Direction, H::Waiter),
+    /// The driver refuses to report on a watched descriptor any longer. The watch is over, and here is who had hopes in it.
+    WatchFailed(Token, Remains<H>, Code),
 }
 
 enum Slot<D: Driver, H: Host> {
@@ -234,6 +236,7 @@ impl<D: Driver, H: Host> Loop<D, H> {
                 Ready::Resume(token) => self.owner(token).map(|owner| Step::Resume(token, owner)),
                 Ready::Lost(token) => self.lost(token),
                 Ready::Watch(token, direction) => self.watched(token, direction),
+                Ready::Unwatch(token, code) => self.watch_failed(token, code),
                 Ready::WatchCallback(token, direction) => self.callback(token, direction).cloned().map(Step::Call),
             };
             if step.is_some() {

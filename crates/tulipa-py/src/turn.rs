@@ -173,6 +173,7 @@ fn run_step(event_loop: &Bound<'_, LoopCore>, step: Step<PyHost>) -> PyResult<()
             listener::acceptable(event_loop, token, &owner.into_bound(py))
         }
         Step::Retry(token, direction, waiter) => watch::retry(event_loop, token, direction, &waiter.into_bound(py)),
+        Step::WatchFailed(token, remains, code) => watch::failed(event_loop, token, remains, code),
         // The core pairs listeners with connections and transports with all else.
         _ => Ok(()),
     }

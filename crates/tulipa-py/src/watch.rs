@@ -5,7 +5,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt, PyTuple};
-use tulipa_core::{Direction, Remains, Token};
+use tulipa_core::{Code, Direction, Remains, Token};
 use tulipa_sys::Source;
 
 use crate::error::{is_exit, os_error_about, would_block};
@@ -393,12 +393,16 @@ pub(crate) fn evict(event_loop: &Bound<'_, LoopCore>, fd: i32) -> PyResult<()> {
 fn fail_all(py: Python<'_>, fd: i32, waiters: Vec<Obj>) -> PyResult<()> {
     for waiter in waiters {
         let waiter = waiter.into_bound(py);
-        let future = waiter.cast::<Waiter>()?.get().future.bind(py).clone();
-        if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
-            let message = format!("file descriptor {fd} was closed while an operation waited for it");
-            let error = PyOSError::new_err((BAD_DESCRIPTOR, message));
-            future.call_method1(intern!(py, "set_exception"), (error,))?;
-        }
+        let message = format!("file descriptor {fd} was closed while an operation waited for it");
+        fail(waiter.cast::<Waiter>()?.get().future.bind(py), PyOSError::new_err((BAD_DESCRIPTOR, message)))?;
+    }
+    Ok(())
+}
+
+fn fail(future: &Bound<'_, PyAny>, error: PyErr) -> PyResult<()> {
+    let py = future.py();
+    if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
+        future.call_method1(intern!(py, "set_exception"), (error,))?;
     }
     Ok(())
 }
@@ -434,6 +438,31 @@ fn dequeue<'py>(object: &Bound<'py, PyAny>, waiter: &Bound<'py, PyAny>) -> PyRes
     });
     drop(served);
     Ok(py.None().into_bound(py))
+}
+
+/// The system refuses to report on a descriptor any longer: its callbacks and operations hear of it.
+pub(crate) fn failed(
+    event_loop: &Bound<'_, LoopCore>,
+    token: Token,
+    remains: Remains<PyHost>,
+    code: Code,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let known = event_loop.get().with(py, |state| {
+        let fd = state.watches.iter().find_map(|(fd, watched)| (watched.token == token).then_some(*fd))?;
+        state.watches.remove(&fd).map(|watched| (fd, watched))
+    });
+    let Some((fd, watched)) = known else { return Ok(()) };
+    drop(watched);
+    let error = |py| os_error_about(py, code, &format!("file descriptor {fd} can be watched no longer"));
+    for waiter in remains.waiters {
+        let waiter = waiter.into_bound(py);
+        fail(waiter.cast::<Waiter>()?.get().future.bind(py), error(py))?;
+    }
+    for callback in remains.callbacks {
+        event_loop.call_method1(intern!(py, "_watch_failed"), (callback.into_bound(py), error(py)))?;
+    }
+    Ok(())
 }
 
 /// The first waiter of a direction may try again.

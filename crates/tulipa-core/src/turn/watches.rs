@@ -1,6 +1,6 @@
 //! Watches of the program's own descriptors, as the world above operates them.
 
-use super::{Loop, Registered, Remains, Slot};
+use super::{Loop, Registered, Remains, Slot, Step};
 use crate::driver::{Code, Driver};
 use crate::host::Host;
 use crate::ready::Ready;
@@ -94,9 +94,13 @@ impl<D: Driver, H: Host> Loop<D, H> {
         if position == 0 && !waiters.is_empty() {
             self.ready.push_back(Ready::Watch(token, direction));
         }
-        // Waiters beside a callback are level-triggered, and the last one's leaving must end the reports. Where that
-        // fails the reports are vain, and ignored.
-        let _ = Self::reattach(&mut self.driver, token, watch, false);
+        // Waiters beside a callback are level-triggered, and the last one's leaving must end the reports. Where the driver
+        // refuses, reports that nobody wants would keep the loop from sleeping: better none, and whoever is left told.
+        if let Err(code) = Self::reattach(&mut self.driver, token, watch, false) {
+            self.driver.detach(&mut watch.source);
+            watch.attached = None;
+            self.ready.push_back(Ready::Unwatch(token, code));
+        }
         waiter
     }
 
@@ -131,6 +135,16 @@ impl<D: Driver, H: Host> Loop<D, H> {
     /// Whether a watch has neither callbacks nor waiters.
     pub fn is_idle(&self, token: Token) -> bool {
         matches!(self.slots.get(token), Some(Slot::Watch(watch)) if watch.is_idle())
+    }
+
+    /// Ends a watch that the driver has refused to go on with, unless it was registered again meanwhile.
+    pub(super) fn watch_failed(&mut self, token: Token, code: Code) -> Option<Step<H>> {
+        match self.slots.get(token)? {
+            Slot::Watch(watch) if watch.attached.is_none() && !watch.is_idle() => {
+                self.release(token).map(|remains| Step::WatchFailed(token, remains, code))
+            }
+            _ => None,
+        }
     }
 
     fn reattach(driver: &mut D, token: Token, watch: &mut Watch<D, H>, anew: bool) -> Result<(), Code> {

@@ -93,6 +93,9 @@ impl Bench {
                 }
             }
             Step::Retry(_, direction, waiter) => format!("retry {direction:?} {}", waiter.0),
+            Step::WatchFailed(_, remains, code) => {
+                format!("watch failed for {:?} and {:?}: {}", remains.callbacks, remains.waiters, code.0)
+            }
         }
     }
 

@@ -233,3 +233,29 @@ fn a_loop_with_many_who_wait_sleeps_for_good_in_the_end() {
     assert_eq!(bench.run_until_quiet(), ["call 1"]);
     assert!(!bench.lp.rounds_are_due());
 }
+
+#[test]
+fn a_registration_that_cannot_be_taken_back_ends_the_watch_in_words() {
+    let (mut bench, token, _, _) = watching();
+    bench.lp.set_callback(token, Direction::Read, Some(Call(1))).ok().unwrap();
+    bench.lp.wait(token, Direction::Write, Waiter(2)).unwrap();
+    bench.sim().fail_next(Operation::Change, codes::TOO_MANY_WATCHED);
+    assert_eq!(bench.lp.served(token, Direction::Write, |_| true), Some(Waiter(2)));
+    assert_eq!(bench.sim().attached(), 0, "it would be reported as writable for ever");
+    let told = format!("watch failed for [Call(1)] and []: {}", codes::TOO_MANY_WATCHED.0);
+    assert_eq!(bench.turn(), [told]);
+    assert!(bench.lp.unwatch(token).is_none());
+}
+
+#[test]
+fn who_registers_again_before_hearing_of_a_failure_has_mended_it() {
+    let (mut bench, token, _, _) = watching();
+    bench.lp.set_callback(token, Direction::Read, Some(Call(1))).ok().unwrap();
+    bench.lp.wait(token, Direction::Write, Waiter(2)).unwrap();
+    bench.sim().fail_next(Operation::Change, codes::TOO_MANY_WATCHED);
+    bench.lp.served(token, Direction::Write, |_| true);
+    bench.lp.set_callback(token, Direction::Read, Some(Call(3))).ok().unwrap();
+    assert_eq!(bench.turn(), [""; 0]);
+    assert_eq!(bench.lp.callback(token, Direction::Read), Some(&Call(3)));
+    assert_eq!(bench.sim().attached(), 1);
+}

@@ -186,6 +186,7 @@ impl World {
             Step::SendFailed(token, owner, code) => self.send_failed(token, owner, code),
             Step::Lost(token, owner, code) => self.lost(token, owner, code),
             Step::Retry(token, direction, waiter) => self.retried(token, direction, waiter),
+            Step::WatchFailed(_, _, code) => panic!("no change was refused, and yet one failed: {code:?}"),
         }
     }
 
