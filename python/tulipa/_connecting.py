@@ -1,4 +1,4 @@
-"""What `create_connection` and `create_server` leave behind when they fail.
+"""What `create_connection`, `create_server` and their like leave behind when they fail.
 
 Lives here: closing the sockets that `asyncio.BaseEventLoop` makes on the way and then forgets, because
 it was cancelled, lost a race of addresses, or a protocol factory raised. Not here: connecting and
@@ -71,6 +71,31 @@ class ConnectingMixin(Host):
             made.append(sock)
         return sock
 
+    if not TYPE_CHECKING:  # The inherited overloads say it better.
+
+        async def create_datagram_endpoint(
+            self,
+            protocol_factory: Callable[[], asyncio.BaseProtocol],
+            local_addr: Any = None,
+            remote_addr: Any = None,
+            **kwargs: Any,
+        ) -> Any:
+            """Open a datagram socket, or take `sock`; see asyncio.loop.create_datagram_endpoint."""
+            factory = protocol_factory
+            if kwargs.get("sock") is None:  # A socket of the caller's stays the caller's.
+                factory = _unfailing(protocol_factory)
+            return await super().create_datagram_endpoint(factory, local_addr, remote_addr, **kwargs)
+
+        def _make_datagram_transport(self, sock: socket.socket, protocol: Any, *args: Any, **kwargs: Any) -> Any:
+            if not isinstance(protocol, _Failure):
+                return super()._make_datagram_transport(sock, protocol, *args, **kwargs)
+            sock.close()
+            try:
+                raise protocol.error
+            finally:
+                # A traceback keeps this frame.
+                del protocol
+
     def _close_unless_owned(self, sock: socket.socket) -> None:
         if sock.fileno() != -1:
             with contextlib.suppress(RuntimeError, ValueError):  # A transport has it, or it is closed.
@@ -98,6 +123,23 @@ class ConnectingMixin(Host):
                 raise
             finally:
                 _started.reset(token)
+
+
+class _Failure(asyncio.BaseProtocol):
+    """Stands for the protocol that a factory did not make, until the socket can be closed."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def _unfailing(protocol_factory: Callable[[], asyncio.BaseProtocol]) -> Callable[[], asyncio.BaseProtocol]:
+    def factory() -> asyncio.BaseProtocol:
+        try:
+            return protocol_factory()
+        except BaseException as exc:
+            return _Failure(exc)
+
+    return factory
 
 
 def server_started(server: Any) -> None:

@@ -236,6 +236,10 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
             context["source_traceback"] = looked_at._source_traceback
         self.call_exception_handler(context)
 
+    def _watch_failed(self, handle: asyncio.Handle, exc: OSError) -> None:
+        """Report that a callback of `add_reader` or `add_writer` will be called no more."""
+        self.call_exception_handler({"message": "A watched descriptor is lost", "exception": exc, "handle": handle})
+
     def _protocol_failed(self, transport: Any, exc: BaseException, message: str) -> None:
         """Report what a protocol's method raised; the transport goes on."""
         self.call_exception_handler(

@@ -4,7 +4,9 @@ Lives here: the pipe through which Python's C-level handler tells the loop which
 came, and who else owns the process-wide wake-up descriptor. Not here: Ctrl-C of
 `asyncio.Runner` (a plain `signal.signal` handler), children (watched by pidfd).
 
-1. The wake-up descriptor is touched only while a handler of ours is installed (T41).
+1. The program finds the wake-up descriptor touched only while a handler of ours is
+   installed (T41). Without one the core borrows it for each wait, if it is free, so that
+   a signal ends the wait and Python's own handlers run at once (P8).
 2. It is a number >= 3, so a program with closed standard streams keeps 0 to 2 (R10, T37).
 3. A foreign wake-up descriptor that was set before (Twisted, Trio, another loop) is
    chained: it gets every byte that we get, and it is set again when we let go (R10).
@@ -21,6 +23,7 @@ import fcntl
 import os
 import signal
 import sys
+import threading
 import warnings
 import weakref
 from collections.abc import Callable
@@ -73,11 +76,16 @@ class SignalMixin(Host):
             if channel is not self._signal_channel:
                 channel.close()
             raise RuntimeError(str(exc)) from None
-        if channel is not self._signal_channel:
-            self._signal_channel = channel
-            self._add_background_reader(channel.read_fd, self._read_signals)
-
+        try:
+            self._adopt_channel(channel)
+        except BaseException:
+            channel.give_back_wakeup_fd()
+            channel.close()
+            raise
         handlers = self._signal_handlers
+        if not handlers:
+            # What is left of a wait came before the handler.
+            channel.read()
         previous = handlers.get(sig)
         handlers[sig] = asyncio.Handle(callback, args, self, None)
         try:
@@ -121,6 +129,32 @@ class SignalMixin(Host):
         if not handlers and channel is not None and channel.is_open:
             channel.give_back_wakeup_fd()
         return True
+
+    def _own_wakeup_fd(self) -> int | None:
+        """Return the pipe's writing end, for the core to borrow the wake-up descriptor with.
+
+        None where signals are none of the loop's business, or no pipe can be had; only a
+        signal between two looks must then wait for the next turn.
+        """
+        if threading.get_ident() != threading.main_thread().ident:
+            return None
+        channel = self._signal_channel
+        if channel is None or not channel.is_open:
+            try:
+                channel = _Channel.open()
+            except OSError:
+                return None
+            try:
+                self._adopt_channel(channel)
+            except OSError:
+                channel.close()
+                return None
+        return channel.write_fd
+
+    def _adopt_channel(self, channel: _Channel) -> None:
+        if channel is not self._signal_channel:
+            self._add_background_reader(channel.read_fd, self._read_signals)
+            self._signal_channel = channel
 
     def _close_signals(self) -> None:
         """Remove every handler and close the pipe; called by `Loop.close()` before the core."""
@@ -170,7 +204,15 @@ class SignalMixin(Host):
         channel = self._signal_channel
         if channel is None:
             return
-        for sig in channel.read():
+        numbers = channel.read()
+        if not self._signal_handlers:
+            # They have ended a wait, which was all. Or they came in the moment in which the core
+            # looked whether the wake-up descriptor is free, and are for whoever has set it.
+            foreign = self._foreign_wakeup_fd
+            if numbers and foreign >= 0:
+                channel.pass_on(_Foreign(foreign, _identity(foreign)), numbers)
+            return
+        for sig in numbers:
             self._handle_signal(sig)
 
     def _handle_signal(self, sig: int) -> None:
@@ -257,10 +299,11 @@ class _Channel:
                 break
         numbers = b"".join(chunks)
         if numbers and self._foreign is not None:
-            self._pass_on(self._foreign, numbers)
+            self.pass_on(self._foreign, numbers)
         return numbers
 
-    def _pass_on(self, foreign: _Foreign, numbers: bytes) -> None:
+    def pass_on(self, foreign: _Foreign, numbers: bytes) -> None:
+        """Write signal numbers into the descriptor that somebody else has set."""
         if not foreign.is_same_file():
             self._foreign = None
             return

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from tests.support.programs import run_program, start_program
+from tests.support.programs import check_program, run_program, start_program
 
 pytestmark = pytest.mark.all_drivers
 LEAVING = pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
@@ -105,7 +105,7 @@ def test_an_interrupt_ends_a_waiting_loop_with_finally_blocks_run(backend):
 
 
 def test_an_interrupt_ends_run_forever_of_an_idle_loop(backend):
-    """Without a wake-up descriptor the poll itself must come back with EINTR and let Python raise."""
+    """The signal may come before the loop has begun to wait: then no system call is there to be interrupted."""
     source = """
         loop = new_loop()
         loop.call_soon(lambda: print("ready", flush=True))
@@ -120,6 +120,73 @@ def test_an_interrupt_ends_run_forever_of_an_idle_loop(backend):
         program.send_signal(signal.SIGINT)
         out, err = program.communicate(timeout=10)
     assert (out, err, program.returncode) == ("interrupted False\n", "", 0)
+
+
+def test_an_interrupt_is_seen_whenever_it_comes(backend):
+    """Sent as the loop falls asleep, at many different moments: before its last look, after that, in the wait."""
+    source = """
+        import os, signal, threading, time
+        loop = new_loop()
+        asleep, rounds, seen = threading.Semaphore(0), 3000, 0
+        def send():
+            for n in range(rounds):
+                asleep.acquire()
+                end = time.perf_counter_ns() + n % 1000 * 50
+                while time.perf_counter_ns() < end:
+                    pass
+                os.kill(os.getpid(), signal.SIGINT)
+        sender = threading.Thread(target=send, daemon=True)
+        sender.start()
+        while seen < rounds:
+            try:
+                loop.call_soon(asleep.release)
+                loop.run_forever()
+            except KeyboardInterrupt:
+                seen += 1
+        print("seen", signal.set_wakeup_fd(-1))
+        loop.close()
+    """
+    assert check_program(backend, source) == "seen -1\n"
+
+
+def test_an_interrupt_that_another_thread_takes_ends_the_wait(backend):
+    """The kernel may deliver a signal to any thread; the wait of the main one is not interrupted then."""
+    source = """
+        import signal, threading
+        loop = new_loop()
+        seen = 0
+        def interrupt():
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        for _ in range(20):
+            timer = threading.Timer(0.01, interrupt)
+            loop.call_soon(timer.start)
+            try:
+                loop.run_forever()
+            except KeyboardInterrupt:
+                seen += 1
+            timer.join()
+        print(seen)
+        loop.close()
+    """
+    assert check_program(backend, source) == "20\n"
+
+
+def test_what_a_signal_handler_schedules_runs_though_the_loop_sleeps(backend):
+    source = """
+        import signal, threading
+        loop = new_loop()
+        def handler(*_):
+            print("descriptor", signal.set_wakeup_fd(-1))
+            loop.call_soon(loop.stop)
+        signal.signal(signal.SIGUSR1, handler)
+        def send():
+            signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        timer = threading.Timer(0.05, send)
+        loop.call_soon(timer.start)
+        loop.run_forever()
+        loop.close()
+    """
+    assert check_program(backend, source) == "descriptor -1\n"
 
 
 def test_an_interrupt_that_nobody_catches_ends_the_program_as_python_does(backend):

@@ -181,16 +181,41 @@ async def test_the_refused_registration_leaves_no_trace(loop):  # T19
         await turns()
 
 
-async def test_regular_files_are_refused_with_permission_error_and_no_trace(loop, backend, tmp_path):
-    """What epoll refuses, poll and select would call always ready: asyncio tells the system's answer."""
-    with open(tmp_path / "file", "w+b") as file:
-        try:
-            loop.add_reader(file, print)
-        except PermissionError:
-            assert loop.remove_reader(file) is False
-        else:
-            assert backend.driver in ("poll", "select")
-            assert loop.remove_reader(file) is True
+@pytest.fixture(params=["file", "folder", "device"])
+def always_ready(request, tmp_path):
+    """The number of something that epoll refuses and that poll and select call ready."""
+    path = {"file": tmp_path / "file", "folder": tmp_path, "device": "/dev/null"}[request.param]
+    number = os.open(path, os.O_RDONLY | (os.O_CREAT if request.param == "file" else 0))
+    yield number
+    os.close(number)
+
+
+async def test_what_is_always_ready_is_called_every_turn(loop, always_ready):
+    calls = []
+    loop.add_reader(always_ready, calls.append, "read")
+    loop.add_writer(always_ready, calls.append, "write")
+    await turns(10)
+    assert 8 <= calls.count("read") <= 12 and 8 <= calls.count("write") <= 12
+    assert loop.remove_reader(always_ready) is True
+    calls.clear()
+    await turns()
+    assert "read" not in calls and "write" in calls
+    assert loop.remove_writer(always_ready) is True
+    await turns()
+    calls.clear()
+    await asyncio.sleep(0.01)
+    assert calls == []
+
+
+async def test_what_is_always_ready_wakes_a_loop_that_has_nothing_else_to_do(loop, always_ready):
+    called = loop.create_future()
+
+    def ready():
+        loop.remove_reader(always_ready)
+        called.set_result(None)
+
+    loop.add_reader(always_ready, ready)
+    await called
 
 
 @pytest.mark.parametrize("wrong", [-1, "0", None, 1.5, object(), 2**40])

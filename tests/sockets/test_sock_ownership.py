@@ -1,6 +1,8 @@
 """Two who want one socket, and sockets closed under a waiter. # T35 # G12 # R6"""
 
 import asyncio
+import contextlib
+import errno
 import socket
 
 import pytest
@@ -127,6 +129,103 @@ async def test_closing_a_socket_under_a_waiter_wakes_it_or_refuses_the_number(lo
             task.cancel()
             assert done, "the waiter on a closed socket hangs"
             assert isinstance(task.exception(), OSError)
+
+
+def operations(loop, sock):
+    return {
+        "recv": lambda: loop.sock_recv(sock, 10),
+        "recv_into": lambda: loop.sock_recv_into(sock, bytearray(10)),
+        "sendall": lambda: loop.sock_sendall(sock, b"x"),
+    }
+
+
+@pytest.mark.parametrize("how", ["recv", "recv_into", "sendall"])
+async def test_closing_a_socket_under_a_waiter_ends_it_at_once(loop, how):  # T35 R6
+    """Nothing else happens on the loop, and nobody gets the number."""
+    with socket_pair() as (left, right):
+        fill(left)
+        number = left.fileno()
+        task = loop.create_task(operations(loop, left)[how]())
+        await asyncio.sleep(0)
+        left.close()
+        with pytest.raises(OSError, match=f"file descriptor {number} was closed") as caught:
+            await asyncio.wait_for(task, PATIENCE)
+        assert caught.value.errno == errno.EBADF
+
+
+async def test_closing_ends_whoever_waits_in_either_direction(loop):  # T35 R6
+    with socket_pair() as (left, right):
+        fill(left)
+        tasks = [loop.create_task(operation()) for operation in operations(loop, left).values()]
+        await asyncio.sleep(0)
+        left.close()
+        done, pending = await asyncio.wait(tasks, timeout=PATIENCE)
+        assert not pending
+        assert [task.exception().errno for task in tasks] == [errno.EBADF] * 3
+
+
+async def test_closing_leaves_the_programs_callback_registered(loop):  # T35
+    """As on asyncio: whoever closes a descriptor that it watches has to take the callback away."""
+    with socket_pair() as (left, right):
+        number = left.fileno()
+        loop.add_writer(left, lambda: None)
+        task = loop.create_task(loop.sock_recv(left, 10))
+        await asyncio.sleep(0)
+        left.close()
+        with pytest.raises(OSError):
+            await asyncio.wait_for(task, PATIENCE)
+        assert loop.remove_writer(number) is True
+
+
+@pytest.mark.only_tulipa
+async def test_a_callback_that_can_be_called_no_more_is_reported(loop, backend, reported):  # R8
+    """Taking one half of a registration back fails where the descriptor was closed meanwhile."""
+    if backend.driver != "epoll":
+        pytest.skip("poll and select have no registration that could fail")
+    with contextlib.ExitStack() as stack:
+        # Those before it are asked first whether they are closed.
+        others = [stack.enter_context(socket_pair())[0] for _ in range(40)]
+        waiting = [loop.create_task(loop.sock_recv(sock, 1)) for sock in others]
+        left, _ = stack.enter_context(socket_pair())
+        fill(left)
+        number = left.fileno()
+        loop.add_writer(left, print)
+        task = loop.create_task(loop.sock_recv(left, 1))
+        await asyncio.sleep(0)
+        left.close()
+        task.cancel()
+        await asyncio.wait([task])
+        await asyncio.sleep(0)
+        (context,) = reported
+        assert f"file descriptor {number} can be watched no longer" in str(context["exception"])
+        assert "print" in repr(context["handle"])
+        reported.clear()
+        assert loop.remove_writer(number) is False
+        for each in waiting:
+            each.cancel()
+        await asyncio.wait(waiting)
+
+
+@pytest.mark.parametrize("busy", [False, True])
+async def test_one_of_many_who_wait_is_noticed(loop, busy):  # T35 R6
+    """A turn asks after a few only; the others' turn comes, while the loop works and while it rests."""
+    with contextlib.ExitStack() as stack:
+        pairs = [stack.enter_context(socket_pair()) for _ in range(400)]
+        tasks = [loop.create_task(loop.sock_recv(left, 10)) for left, _ in pairs]
+        await asyncio.sleep(0)
+        closed = (0, 17, 200, 399)
+        for index in closed:
+            pairs[index][0].close()
+        ended = asyncio.gather(*(tasks[index] for index in closed), return_exceptions=True)
+        while busy and not ended.done():
+            await asyncio.sleep(0)
+        errors = await asyncio.wait_for(ended, 5)
+        assert [error.errno for error in errors] == [errno.EBADF] * 4
+        still_open = [index for index, task in enumerate(tasks) if not task.done()]
+        assert len(still_open) == 396
+        for index in still_open:
+            pairs[index][1].send(b"x")
+            assert await tasks[index] == b"x"
 
 
 @pytest.mark.parametrize(

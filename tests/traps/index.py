@@ -129,6 +129,7 @@ TRAPS: dict[str, tuple[str, ...]] = {
         "sockets/test_sock_ownership.py::test_two_concurrent_recv_are_queued_or_refused",
         "sockets/test_sock_ownership.py::test_two_concurrent_sendall_do_not_mix",
         "sockets/test_sock_ownership.py::test_recv_does_not_take_away_the_users_reader",
+        "sockets/test_sock_ownership.py::test_closing_a_socket_under_a_waiter_ends_it_at_once",
         "sockets/test_sock_ownership.py::test_closing_a_socket_under_a_waiter_wakes_it_or_refuses_the_number",
     ),
     "T36": ("pipe/test_read_pipes.py::test_the_master_of_a_terminal_ends_when_the_child_is_gone",),

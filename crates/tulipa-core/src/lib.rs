@@ -15,6 +15,7 @@ pub mod inbox;
 pub mod listener;
 mod outgoing;
 mod ready;
+mod rounds;
 pub mod sim;
 mod slots;
 pub mod stream;

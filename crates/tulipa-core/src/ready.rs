@@ -1,5 +1,6 @@
 //! What is due to run, in order.
 
+use crate::driver::Code;
 use crate::host::Host;
 use crate::token::Token;
 use crate::watch::Direction;
@@ -25,4 +26,6 @@ pub(crate) enum Ready<H: Host> {
     Watch(Token, Direction),
     /// The same, and the waiters had their turn: what is left is the callback, if it is still registered (R3).
     WatchCallback(Token, Direction),
+    /// The driver has refused to go on reporting on a descriptor of the program's own.
+    Unwatch(Token, Code),
 }

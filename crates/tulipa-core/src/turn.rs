@@ -28,6 +28,7 @@ use crate::host::Host;
 use crate::inbox::Inbox;
 use crate::listener::Listener;
 use crate::ready::Ready;
+use crate::rounds::{PAUSE_SECS, Rounds};
 use crate::slots::Slots;
 use crate::stream::Stream;
 use crate::time::Instant;
@@ -59,6 +60,8 @@ pub enum Step<H: Host> {
     Lost(Token, H::Owner, Option<Code>),
     /// The first waiter may try its operation again. If that ends it, call [`Loop::served`].
     Retry(Token, Direction, H::Waiter),
+    /// The driver refuses to report on a watched descriptor any longer. The watch is over, and here is who had hopes in it.
+    WatchFailed(Token, Remains<H>, Code),
 }
 
 enum Slot<D: Driver, H: Host> {
@@ -90,8 +93,11 @@ pub struct Loop<D: Driver, H: Host> {
     batch: usize,
     /// Between [`Loop::collect`] and [`Loop::flush`].
     turning: bool,
+    /// The present turn has had something in its batch.
+    ran: bool,
     timers: Timers<H::Callback>,
     slots: Slots<Slot<D, H>>,
+    rounds: Rounds,
     dirty: Vec<Token>,
     inbox: Arc<Inbox<H::Callback>>,
 }
@@ -114,8 +120,10 @@ impl<D: Driver, H: Host> Loop<D, H> {
             ready: VecDeque::new(),
             batch: 0,
             turning: false,
+            ran: false,
             timers: Timers::new(),
             slots: Slots::new(),
+            rounds: Rounds::default(),
             dirty: Vec::new(),
             inbox,
         }
@@ -163,9 +171,10 @@ impl<D: Driver, H: Host> Loop<D, H> {
         if !self.ready.is_empty() || !self.dirty.is_empty() {
             return Some(0.0);
         }
-        let deadline = self.timers.next_deadline()?;
+        let most = if self.rounds.are_due() { PAUSE_SECS } else { WAIT_MAX };
+        let Some(deadline) = self.timers.next_deadline() else { return self.rounds.are_due().then_some(most) };
         let now = now.unwrap_or_else(|| self.driver.now());
-        Some((deadline.as_secs() - now.as_secs()).clamp(0.0, WAIT_MAX))
+        Some((deadline.as_secs() - now.as_secs()).clamp(0.0, most))
     }
 
     /// Whether any timer is set.
@@ -208,6 +217,7 @@ impl<D: Driver, H: Host> Loop<D, H> {
         }
         self.batch = self.ready.len();
         self.turning = true;
+        self.ran = self.batch > 0;
         self.batch
     }
 
@@ -226,6 +236,7 @@ impl<D: Driver, H: Host> Loop<D, H> {
                 Ready::Resume(token) => self.owner(token).map(|owner| Step::Resume(token, owner)),
                 Ready::Lost(token) => self.lost(token),
                 Ready::Watch(token, direction) => self.watched(token, direction),
+                Ready::Unwatch(token, code) => self.watch_failed(token, code),
                 Ready::WatchCallback(token, direction) => self.callback(token, direction).cloned().map(Step::Call),
             };
             if step.is_some() {
@@ -238,6 +249,7 @@ impl<D: Driver, H: Host> Loop<D, H> {
     /// Writes what the batch has left to be written (rule 2 of [`stream`](crate::stream)).
     pub fn flush(&mut self) {
         self.turning = false;
+        self.rounds.turn_ends(std::mem::take(&mut self.ran));
         let mut dirty = std::mem::take(&mut self.dirty);
         for token in dirty.drain(..) {
             if let Some(Slot::Stream(stream)) = self.slots.get_mut(token) {

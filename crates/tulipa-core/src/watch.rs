@@ -24,6 +24,8 @@ pub enum Direction {
 pub(crate) struct Watch<D: Driver, H: Host> {
     pub(crate) source: D::Source,
     pub(crate) attached: Option<Interest>,
+    /// In the ring of those who are looked after; see [`rounds`](crate::rounds).
+    pub(crate) on_rounds: bool,
     read: Side<H>,
     write: Side<H>,
 }
@@ -41,7 +43,7 @@ impl<H: Host> Side<H> {
 
 impl<D: Driver, H: Host> Watch<D, H> {
     pub(crate) const fn new(source: D::Source) -> Self {
-        Self { source, attached: None, read: Side::new(), write: Side::new() }
+        Self { source, attached: None, on_rounds: false, read: Side::new(), write: Side::new() }
     }
 
     pub(crate) const fn side(&self, direction: Direction) -> &Side<H> {
@@ -69,6 +71,11 @@ impl<D: Driver, H: Host> Watch<D, H> {
         let edge = Interest { read: true, write: true, trigger: Trigger::Edge };
         // Rule 3: an edge-triggered registration stays.
         (waited || self.attached == Some(edge)).then_some(edge)
+    }
+
+    /// One of those who wait.
+    pub(crate) fn any_waiter(&self) -> Option<&H::Waiter> {
+        self.read.waiters.front().or_else(|| self.write.waiters.front())
     }
 
     pub(crate) fn is_idle(&self) -> bool {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -20,6 +20,7 @@ use crate::ffi::call::{address, is_bound_native};
 use crate::ffi::cell::StateCell;
 use crate::ffi::object::Obj;
 use crate::ffi::raw::{Arguments, Parsed, method};
+use crate::ffi::wakeup;
 use crate::handle;
 use crate::host::PyHost;
 
@@ -60,6 +61,8 @@ pub(crate) struct LoopCore {
     forked: AtomicBool,
     stopping: AtomicBool,
     debug: AtomicBool,
+    /// The wake-up descriptor of somebody else's that the last wait found in place, and left there; or -1.
+    pub(crate) foreign_wakeup_fd: AtomicI32,
     /// `asyncio.Handle._run` was replaced when the loop began to run.
     pub(crate) run_replaced: AtomicBool,
 }
@@ -199,6 +202,7 @@ impl LoopCore {
             forked: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             debug: AtomicBool::new(false),
+            foreign_wakeup_fd: AtomicI32::new(wakeup::NONE),
             run_replaced: AtomicBool::new(false),
         })
     }
@@ -230,6 +234,12 @@ impl LoopCore {
 
     fn _write_to_self(&self, py: Python<'_>) {
         self.waker.with(py, |waker| waker.as_ref().map(|waker| self.inbox.rouse(waker)));
+    }
+
+    /// See the field.
+    #[getter]
+    fn _foreign_wakeup_fd(&self) -> i32 {
+        self.foreign_wakeup_fd.load(Ordering::Relaxed)
     }
 
     /// Drops every handle and transport and refuses all further use.

@@ -9,6 +9,7 @@ use tulipa_core::{Nap, Step};
 use crate::error::{is_exit, os_error_about};
 use crate::event_loop::LoopCore;
 use crate::ffi::call::{check_signals, method1};
+use crate::ffi::wakeup::{self, Borrowed};
 use crate::handle::{self, Ran};
 use crate::host::{Owner, PyHost};
 use crate::{listener, transport, watch};
@@ -17,8 +18,9 @@ use crate::{listener, transport, watch};
 pub(crate) fn run(event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
     let core = event_loop.get();
     core.run_replaced.store(handle::run_is_replaced(event_loop.py())?, Ordering::Relaxed);
+    let mut alarm = Alarm::default();
     loop {
-        let result = once(event_loop);
+        let result = turn(event_loop, &mut alarm);
         // A request to stop ends with the run that it ended, however that ended.
         if result.is_err() || core.is_stopping() {
             core.set_stopping(false);
@@ -33,21 +35,72 @@ pub(crate) fn run(event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
 /// What asks the program to end: `KeyboardInterrupt` and `SystemExit`, from a callback or a signal handler. What the
 /// batch had left stays in the queue. Also `OSError` if the driver fails, and `RuntimeError` if the loop is closed.
 pub(crate) fn once(event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
+    turn(event_loop, &mut Alarm::default())
+}
+
+fn turn(event_loop: &Bound<'_, LoopCore>, alarm: &mut Alarm) -> PyResult<()> {
     let py = event_loop.py();
     event_loop.get().check_open()?;
-    gather(event_loop)?;
+    gather(event_loop, alarm)?;
     let result = run_batch(event_loop);
     event_loop.get().with(py, |state| state.core.flush());
     result
 }
 
+/// The pipe by which signals end the waits of a run.
+#[derive(Clone, Copy, Default)]
+enum Alarm {
+    /// No turn has had to wait yet.
+    #[default]
+    Unknown,
+    /// There is none: Python runs signal handlers in the main thread of the main interpreter alone, and this is another.
+    None,
+    /// Its writing end.
+    Pipe(i32),
+}
+
+impl Alarm {
+    /// Has signals end the wait that comes next, until the answer is dropped. The answer is nothing where the wake-up
+    /// descriptor is not the loop's to borrow.
+    ///
+    /// # Errors
+    /// What a signal handler raises.
+    fn set<'py>(&mut self, event_loop: &Bound<'py, LoopCore>) -> PyResult<Option<Borrowed<'py>>> {
+        let py = event_loop.py();
+        if matches!(self, Self::Unknown) {
+            *self = Self::None;
+            if wakeup::is_main_interpreter(py) {
+                let number: Option<i32> = event_loop.call_method0(intern!(py, "_own_wakeup_fd"))?.extract()?;
+                *self = number.map_or(Self::None, Self::Pipe);
+            }
+        }
+        let Self::Pipe(ours) = *self else { return Ok(None) };
+        let borrowed = Borrowed::new(py, ours);
+        let foreign = borrowed.as_ref().err().copied().filter(|foreign| *foreign != ours);
+        event_loop.get().foreign_wakeup_fd.store(foreign.unwrap_or(wakeup::NONE), Ordering::Relaxed);
+        // Whatever comes from here on writes into the pipe; what came before is seen now.
+        check_signals(py)?;
+        Ok(borrowed.ok())
+    }
+}
+
 /// Waits as long as the turn may, and makes the batch.
-fn gather(event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
+fn gather(event_loop: &Bound<'_, LoopCore>, alarm: &mut Alarm) -> PyResult<()> {
     let py = event_loop.py();
     let core = event_loop.get();
-    let timed = core.with(py, |state| state.core.has_timers());
+    let (timed, waited) = core.with(py, |state| (state.core.has_timers(), state.core.rounds_are_due()));
+    if waited {
+        watch::make_rounds(event_loop)?;
+    }
     let now = if timed { core.foreign_now(event_loop)? } else { None };
-    let timeout = if core.is_stopping() { Some(0.0) } else { core.with(py, |state| state.core.timeout(now)) };
+    let limit = || if core.is_stopping() { Some(0.0) } else { core.with(py, |state| state.core.timeout(now)) };
+    let mut timeout = limit();
+    let mut borrowed = None;
+    if timeout != Some(0.0) {
+        borrowed = alarm.set(event_loop)?;
+        // A signal handler may have left something to do.
+        timeout = limit();
+    }
     let polled = if timeout == Some(0.0) || !core.inbox().falls_asleep() {
         core.with(py, |state| state.core.poll())
     } else {
@@ -58,6 +111,8 @@ fn gather(event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
         core.with(py, |state| state.core.woken(nap));
         slept
     };
+    // Signal handlers and callbacks find the wake-up descriptor as the program left it.
+    drop(borrowed);
     polled.map_err(|code| os_error_about(py, code, "the event loop cannot wait for its descriptors"))?;
     check_signals(py)?;
     // A program's own clock has gone on while the loop slept.
@@ -118,6 +173,7 @@ fn run_step(event_loop: &Bound<'_, LoopCore>, step: Step<PyHost>) -> PyResult<()
             listener::acceptable(event_loop, token, &owner.into_bound(py))
         }
         Step::Retry(token, direction, waiter) => watch::retry(event_loop, token, direction, &waiter.into_bound(py)),
+        Step::WatchFailed(token, remains, code) => watch::failed(event_loop, token, remains, code),
         // The core pairs listeners with connections and transports with all else.
         _ => Ok(()),
     }

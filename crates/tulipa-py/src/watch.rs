@@ -5,11 +5,12 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt, PyTuple};
-use tulipa_core::{Direction, Remains, Token};
+use tulipa_core::{Code, Direction, Remains, Token};
 use tulipa_sys::Source;
 
 use crate::error::{is_exit, os_error_about, would_block};
 use crate::event_loop::{LoopCore, State, Watched, direction};
+use crate::ffi::call::method0;
 use crate::ffi::object::Obj;
 use crate::ffi::raw::{Arguments, Parsed, method};
 use crate::handle;
@@ -63,6 +64,7 @@ pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
 /// An operation that waits for a descriptor: retried, in its turn, until it no longer would block.
 #[pyclass(frozen, module = "tulipa._native")]
 pub(crate) struct Waiter {
+    socket: Py<PyAny>,
     attempt: Py<PyAny>,
     future: Py<PyAny>,
     fd: i32,
@@ -72,8 +74,20 @@ pub(crate) struct Waiter {
 #[pymethods]
 impl Waiter {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.socket)?;
         visit.call(&self.attempt)?;
         visit.call(&self.future)
+    }
+}
+
+impl Waiter {
+    /// Whether the socket still is what the operation waits for. One that does not say is taken for open.
+    fn is_open(&self, py: Python<'_>) -> PyResult<bool> {
+        match method0(self.socket.bind(py), intern!(py, "fileno")).and_then(|fd| fd.extract::<i32>()) {
+            Ok(fd) => Ok(fd == self.fd),
+            Err(error) if is_exit(py, &error) => Err(error),
+            Err(_) => Ok(true),
+        }
     }
 }
 
@@ -324,7 +338,13 @@ fn enqueue<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResul
         evict(event_loop, fd)?;
     }
     let known = py.import("weakref")?.getattr("ref")?.call1((socket,)).ok().map(Obj::from);
-    let waiter = Waiter { attempt: attempt.clone().unbind(), future: future.clone().unbind(), fd, write };
+    let waiter = Waiter {
+        socket: socket.clone().unbind(),
+        attempt: attempt.clone().unbind(),
+        future: future.clone().unbind(),
+        fd,
+        write,
+    };
     let waiter = Bound::new(py, waiter)?.into_any();
     let entry = Obj::from(waiter.clone());
     let result = event_loop.get().with(py, |state| {
@@ -361,19 +381,50 @@ pub(crate) fn evict(event_loop: &Bound<'_, LoopCore>, fd: i32) -> PyResult<()> {
     });
     drop(used);
     let Some(remains) = remains else { return Ok(()) };
-    for waiter in remains.waiters {
-        let waiter = waiter.into_bound(py);
-        let future = waiter.cast::<Waiter>()?.get().future.bind(py).clone();
-        if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
-            let message = format!("file descriptor {fd} was closed while an operation waited for it");
-            let error = PyOSError::new_err((BAD_DESCRIPTOR, message));
-            future.call_method1(intern!(py, "set_exception"), (error,))?;
-        }
-    }
+    fail_all(py, fd, remains.waiters)?;
     // A last call: what it finds is that the descriptor is gone.
     event_loop
         .get()
         .with(py, |state| remains.callbacks.into_iter().for_each(|callback| state.core.call_soon(callback)));
+    Ok(())
+}
+
+/// Ends operations whose descriptor was closed.
+fn fail_all(py: Python<'_>, fd: i32, waiters: Vec<Obj>) -> PyResult<()> {
+    for waiter in waiters {
+        let waiter = waiter.into_bound(py);
+        let message = format!("file descriptor {fd} was closed while an operation waited for it");
+        fail(waiter.cast::<Waiter>()?.get().future.bind(py), PyOSError::new_err((BAD_DESCRIPTOR, message)))?;
+    }
+    Ok(())
+}
+
+fn fail(future: &Bound<'_, PyAny>, error: PyErr) -> PyResult<()> {
+    let py = future.py();
+    if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
+        future.call_method1(intern!(py, "set_exception"), (error,))?;
+    }
+    Ok(())
+}
+
+/// Ends operations whose socket the program has closed meanwhile: no report would ever come (R6, T35).
+#[cold]
+pub(crate) fn make_rounds(event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
+    let py = event_loop.py();
+    let core = event_loop.get();
+    while let Some((token, waiter)) = core.with(py, |state| state.core.next_on_rounds()) {
+        let waiter = waiter.into_bound(py);
+        let waiter = waiter.cast::<Waiter>()?.get();
+        if waiter.is_open(py)? {
+            continue;
+        }
+        let (waiters, removed) = core.with(py, |state| {
+            let waiters = state.core.abandon(token);
+            (waiters, forget_if_idle(state, waiter.fd, token))
+        });
+        drop(removed);
+        fail_all(py, waiter.fd, waiters)?;
+    }
     Ok(())
 }
 
@@ -387,6 +438,31 @@ fn dequeue<'py>(object: &Bound<'py, PyAny>, waiter: &Bound<'py, PyAny>) -> PyRes
     });
     drop(served);
     Ok(py.None().into_bound(py))
+}
+
+/// The system refuses to report on a descriptor any longer: its callbacks and operations hear of it.
+pub(crate) fn failed(
+    event_loop: &Bound<'_, LoopCore>,
+    token: Token,
+    remains: Remains<PyHost>,
+    code: Code,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let known = event_loop.get().with(py, |state| {
+        let fd = state.watches.iter().find_map(|(fd, watched)| (watched.token == token).then_some(*fd))?;
+        state.watches.remove(&fd).map(|watched| (fd, watched))
+    });
+    let Some((fd, watched)) = known else { return Ok(()) };
+    drop(watched);
+    let error = |py| os_error_about(py, code, &format!("file descriptor {fd} can be watched no longer"));
+    for waiter in remains.waiters {
+        let waiter = waiter.into_bound(py);
+        fail(waiter.cast::<Waiter>()?.get().future.bind(py), error(py))?;
+    }
+    for callback in remains.callbacks {
+        event_loop.call_method1(intern!(py, "_watch_failed"), (callback.into_bound(py), error(py)))?;
+    }
+    Ok(())
 }
 
 /// The first waiter of a direction may try again.

@@ -12,7 +12,7 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
-use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::io::{Errno, fcntl_dupfd_cloexec, fcntl_getfd};
 use tulipa_core::Code;
 
 use crate::errno::code;
@@ -85,6 +85,11 @@ pub(crate) fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Errno> {
 /// A second descriptor of the loop's own for the same description.
 pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     fcntl_dupfd_cloexec(fd, FIRST)
+}
+
+/// Whether the number stands for anything now.
+pub(crate) fn is_open(number: RawFd) -> bool {
+    borrow(number).is_ok_and(|fd| fcntl_getfd(fd).is_ok())
 }
 
 const fn check(number: RawFd) -> Result<(), Code> {

@@ -83,6 +83,8 @@ pub(crate) enum Reporting {
     Poller(Registration),
     /// The driver itself: epoll has refused a device that is always ready.
     Always(Token),
+    /// The same in every turn, as level-triggered reports are; with their place in the driver's books.
+    Standing(usize),
 }
 
 /// One open thing. Made by one of the constructors, and then handed to a driver, which closes it. A constructor that fails

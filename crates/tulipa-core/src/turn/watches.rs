@@ -1,6 +1,6 @@
 //! Watches of the program's own descriptors, as the world above operates them.
 
-use super::{Loop, Registered, Remains, Slot};
+use super::{Loop, Registered, Remains, Slot, Step};
 use crate::driver::{Code, Driver};
 use crate::host::Host;
 use crate::ready::Ready;
@@ -55,6 +55,9 @@ impl<D: Driver, H: Host> Loop<D, H> {
         match Self::reattach(&mut self.driver, token, watch, false) {
             Ok(()) => {
                 self.driver.rearm(&mut watch.source, direction);
+                if !std::mem::replace(&mut watch.on_rounds, true) {
+                    self.rounds.join(token);
+                }
                 Ok(())
             }
             Err(code) => match watch.side_mut(direction).waiters.pop_back() {
@@ -91,15 +94,57 @@ impl<D: Driver, H: Host> Loop<D, H> {
         if position == 0 && !waiters.is_empty() {
             self.ready.push_back(Ready::Watch(token, direction));
         }
-        // Waiters beside a callback are level-triggered, and the last one's leaving must end the reports. Where that
-        // fails the reports are vain, and ignored.
-        let _ = Self::reattach(&mut self.driver, token, watch, false);
+        // Waiters beside a callback are level-triggered, and the last one's leaving must end the reports. Where the driver
+        // refuses, reports that nobody wants would keep the loop from sleeping: better none, and whoever is left told.
+        if let Err(code) = Self::reattach(&mut self.driver, token, watch, false) {
+            self.driver.detach(&mut watch.source);
+            watch.attached = None;
+            self.ready.push_back(Ready::Unwatch(token, code));
+        }
         waiter
+    }
+
+    /// Whether [`Loop::next_on_rounds`] has anybody to look after.
+    pub const fn rounds_are_due(&self) -> bool {
+        self.rounds.are_due()
+    }
+
+    /// Somebody who waits, and whose descriptor the program may have closed since; see [`rounds`](crate::rounds). To be
+    /// asked before each wait until there are no more. If it was closed, call [`Loop::abandon`].
+    pub fn next_on_rounds(&mut self) -> Option<(Token, H::Waiter)> {
+        while let Some(token) = self.rounds.next() {
+            let Some(Slot::Watch(watch)) = self.slots.get_mut(token) else { continue };
+            if let Some(waiter) = watch.any_waiter().cloned() {
+                self.rounds.asked(token);
+                return Some((token, waiter));
+            }
+            watch.on_rounds = false;
+        }
+        None
+    }
+
+    /// Takes out all who wait for a descriptor that was closed. What is registered of callbacks stays: whoever closed the
+    /// descriptor has not taken them away yet.
+    pub fn abandon(&mut self, token: Token) -> Vec<H::Waiter> {
+        let Some(Slot::Watch(watch)) = self.slots.get_mut(token) else { return Vec::new() };
+        let mut waiters: Vec<_> = watch.side_mut(Direction::Read).waiters.drain(..).collect();
+        waiters.extend(watch.side_mut(Direction::Write).waiters.drain(..));
+        waiters
     }
 
     /// Whether a watch has neither callbacks nor waiters.
     pub fn is_idle(&self, token: Token) -> bool {
         matches!(self.slots.get(token), Some(Slot::Watch(watch)) if watch.is_idle())
+    }
+
+    /// Ends a watch that the driver has refused to go on with, unless it was registered again meanwhile.
+    pub(super) fn watch_failed(&mut self, token: Token, code: Code) -> Option<Step<H>> {
+        match self.slots.get(token)? {
+            Slot::Watch(watch) if watch.attached.is_none() && !watch.is_idle() => {
+                self.release(token).map(|remains| Step::WatchFailed(token, remains, code))
+            }
+            _ => None,
+        }
     }
 
     fn reattach(driver: &mut D, token: Token, watch: &mut Watch<D, H>, anew: bool) -> Result<(), Code> {

@@ -42,6 +42,7 @@ impl Bench {
 
     /// The same, with something done right after each step.
     pub(crate) fn turn_with(&mut self, mut then: impl FnMut(&mut SimLoop, &str)) -> Vec<String> {
+        while self.lp.next_on_rounds().is_some() {}
         self.lp.timeout(None);
         self.lp.poll().unwrap();
         self.lp.collect(None);
@@ -59,6 +60,7 @@ impl Bench {
     pub(crate) fn run_until_quiet(&mut self) -> Vec<String> {
         let mut log = Vec::new();
         for _ in 0..10_000 {
+            while self.lp.next_on_rounds().is_some() {}
             let timeout = self.lp.timeout(None);
             let mut nap = self.lp.nap();
             let quiet = nap.sleep(timeout).is_err();
@@ -91,6 +93,9 @@ impl Bench {
                 }
             }
             Step::Retry(_, direction, waiter) => format!("retry {direction:?} {}", waiter.0),
+            Step::WatchFailed(_, remains, code) => {
+                format!("watch failed for {:?} and {:?}: {}", remains.callbacks, remains.waiters, code.0)
+            }
         }
     }
 

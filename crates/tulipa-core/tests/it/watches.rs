@@ -191,3 +191,71 @@ fn unwatching_hands_everything_back() {
     assert_eq!(bench.turn(), [""; 0]);
     assert!(bench.lp.unwatch(token).is_none());
 }
+
+#[test]
+fn whoever_waits_is_asked_after_once_a_batch_has_run() {
+    let (mut bench, token, _, _) = watching();
+    assert!(!bench.lp.rounds_are_due());
+    bench.lp.call_soon(Call(1));
+    bench.lp.collect(None);
+    while bench.lp.next().is_some() {
+        bench.lp.wait(token, Direction::Read, Waiter(1)).unwrap();
+    }
+    bench.lp.wait(token, Direction::Write, Waiter(2)).unwrap();
+    bench.lp.flush();
+    assert!(bench.lp.timeout(None).is_some(), "a loop that has not asked does not sleep for good");
+    assert_eq!(bench.lp.next_on_rounds(), Some((token, Waiter(1))), "one for each descriptor");
+    assert_eq!(bench.lp.next_on_rounds(), None);
+    assert_eq!(bench.lp.timeout(None), None);
+}
+
+#[test]
+fn who_is_abandoned_is_handed_back_and_callbacks_stay() {
+    let (mut bench, token, _, _) = watching();
+    bench.lp.set_callback(token, Direction::Read, Some(Call(1))).ok().unwrap();
+    bench.lp.wait(token, Direction::Read, Waiter(1)).unwrap();
+    bench.lp.wait(token, Direction::Write, Waiter(2)).unwrap();
+    assert_eq!(bench.lp.abandon(token), [Waiter(1), Waiter(2)]);
+    assert_eq!(bench.lp.callback(token, Direction::Read), Some(&Call(1)));
+    assert!(!bench.lp.is_idle(token));
+    assert_eq!(bench.lp.abandon(token), []);
+}
+
+#[test]
+fn a_loop_with_many_who_wait_sleeps_for_good_in_the_end() {
+    let mut bench = Bench::new();
+    for waiter in 0..1000 {
+        let (source, _) = bench.sim().local_pair();
+        let token = bench.lp.watch(source);
+        bench.lp.wait(token, Direction::Read, Waiter(waiter)).unwrap();
+    }
+    bench.lp.call_soon(Call(1));
+    assert_eq!(bench.run_until_quiet(), ["call 1"]);
+    assert!(!bench.lp.rounds_are_due());
+}
+
+#[test]
+fn a_registration_that_cannot_be_taken_back_ends_the_watch_in_words() {
+    let (mut bench, token, _, _) = watching();
+    bench.lp.set_callback(token, Direction::Read, Some(Call(1))).ok().unwrap();
+    bench.lp.wait(token, Direction::Write, Waiter(2)).unwrap();
+    bench.sim().fail_next(Operation::Change, codes::TOO_MANY_WATCHED);
+    assert_eq!(bench.lp.served(token, Direction::Write, |_| true), Some(Waiter(2)));
+    assert_eq!(bench.sim().attached(), 0, "it would be reported as writable for ever");
+    let told = format!("watch failed for [Call(1)] and []: {}", codes::TOO_MANY_WATCHED.0);
+    assert_eq!(bench.turn(), [told]);
+    assert!(bench.lp.unwatch(token).is_none());
+}
+
+#[test]
+fn who_registers_again_before_hearing_of_a_failure_has_mended_it() {
+    let (mut bench, token, _, _) = watching();
+    bench.lp.set_callback(token, Direction::Read, Some(Call(1))).ok().unwrap();
+    bench.lp.wait(token, Direction::Write, Waiter(2)).unwrap();
+    bench.sim().fail_next(Operation::Change, codes::TOO_MANY_WATCHED);
+    bench.lp.served(token, Direction::Write, |_| true);
+    bench.lp.set_callback(token, Direction::Read, Some(Call(3))).ok().unwrap();
+    assert_eq!(bench.turn(), [""; 0]);
+    assert_eq!(bench.lp.callback(token, Direction::Read), Some(&Call(3)));
+    assert_eq!(bench.sim().attached(), 1);
+}

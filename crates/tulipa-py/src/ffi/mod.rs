@@ -11,6 +11,7 @@
 //! | [`call`] | calls in a context, and calls of methods by name |
 //! | [`buffer`] | other people's memory |
 //! | [`ssl_session`] | TLS sessions that Python's `ssl` made |
+//! | [`wakeup`] | Python's wake-up descriptor, borrowed |
 
 pub(crate) mod buffer;
 pub(crate) mod call;
@@ -20,3 +21,4 @@ pub(crate) mod object;
 pub(crate) mod raw;
 pub(crate) mod slot;
 pub(crate) mod ssl_session;
+pub(crate) mod wakeup;

@@ -5,20 +5,23 @@
 //!    of slices that must stay in one piece, and what is guarded one more to look; see `transfer`.)
 //! 2. [`Attempt::Pending`] is passed on to the poller before it is returned, so the completion that it promises cannot
 //!    be missed. The same goes for short reads and writes.
-//! 3. A source that the poller refuses because it is always ready, such as `/dev/null` under epoll, is reported by the
-//!    driver itself, and the loop does not sleep while such a report waits.
+//! 3. A source that the poller refuses because it is always ready, such as `/dev/null` or a regular file under epoll, is
+//!    reported by the driver itself: after each vain attempt, or level-triggered in every turn, as `poll` and `select`
+//!    would. The loop does not sleep while such a report waits.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, RawFd};
 
 use rustix::io::Errno;
 use rustix::net::{recvfrom, send, sendto};
+use slab::Slab;
 use tulipa_core::driver::{Accepted, Received};
-use tulipa_core::{Attempt, Code, Completion, Direction, Driver, Instant, Interest, Nap, Token};
+use tulipa_core::{Attempt, Code, Completion, Direction, Driver, Instant, Interest, Nap, Token, Trigger};
 
 use crate::address::Address;
 use crate::clock;
+use crate::descriptor::is_open;
 use crate::errno::{attempt, code};
 use crate::poller::{Poller, Request};
 use crate::socket::{RECEIVE, SEND, accept_from, shutdown_write};
@@ -32,6 +35,17 @@ pub(super) struct Readiness<P> {
     poller: P,
     /// Reports of the driver's own (rule 3).
     own: VecDeque<Completion>,
+    /// What is reported in every turn.
+    standing: Slab<Standing>,
+}
+
+/// A level-triggered source that is always ready.
+#[derive(Debug)]
+struct Standing {
+    number: RawFd,
+    report: Completion,
+    /// The number was closed, which was reported.
+    ended: bool,
 }
 
 /// A wait of a [`Readiness`].
@@ -50,7 +64,14 @@ impl<P: Poller> Readiness<P> {
 
     /// A driver on a poller that is open already.
     pub(super) const fn on(poller: P) -> Self {
-        Self { poller, own: VecDeque::new() }
+        Self { poller, own: VecDeque::new(), standing: Slab::new() }
+    }
+
+    fn report_standing(&mut self) {
+        for (_, standing) in self.standing.iter_mut().filter(|(_, standing)| !standing.ended) {
+            standing.ended = !is_open(standing.number);
+            self.own.push_back(Completion { hangup: standing.ended, ..standing.report });
+        }
     }
 
     #[inline]
@@ -58,7 +79,7 @@ impl<P: Poller> Readiness<P> {
         match &source.reporting {
             Reporting::Poller(registration) => self.poller.read_pending(registration),
             Reporting::Always(token) => self.own.push_back(readable(*token)),
-            Reporting::Nobody => {}
+            Reporting::Standing(_) | Reporting::Nobody => {}
         }
     }
 
@@ -80,7 +101,7 @@ impl<P: Poller> Readiness<P> {
                 self.own.push_back(Completion { writable: true, readable: false, ..readable(*token) });
                 Ok(())
             }
-            Reporting::Nobody => Ok(()),
+            Reporting::Standing(_) | Reporting::Nobody => Ok(()),
         };
         source.reporting = reporting;
         result
@@ -93,7 +114,7 @@ impl<P: Poller> Readiness<P> {
         let mut reporting = std::mem::take(&mut source.reporting);
         let result = match &mut reporting {
             Reporting::Poller(registration) => self.poller.look_again(source.polled(), registration),
-            Reporting::Always(_) | Reporting::Nobody => Ok(()),
+            Reporting::Always(_) | Reporting::Standing(_) | Reporting::Nobody => Ok(()),
         };
         source.reporting = reporting;
         result
@@ -124,11 +145,20 @@ where
         let request = Request { token, interest, write_blocked: source.write_blocked, urgent };
         source.reporting = match self.poller.add(source.polled(), request) {
             Ok(registration) => Reporting::Poller(registration),
-            Err(refused) if refused == code(Errno::PERM) && source.kind() == Kind::Device => {
-                if interest.read {
-                    self.own.push_back(readable(token));
+            Err(refused) if refused == code(Errno::PERM) && matches!(source.kind(), Kind::Device | Kind::Watched) => {
+                if interest.trigger == Trigger::Level {
+                    let number = source.number();
+                    Reporting::Standing(self.standing.insert(Standing {
+                        number,
+                        report: ready(token, interest),
+                        ended: false,
+                    }))
+                } else {
+                    if interest.read {
+                        self.own.push_back(readable(token));
+                    }
+                    Reporting::Always(token)
                 }
-                Reporting::Always(token)
             }
             Err(error) => return Err(error),
         };
@@ -142,7 +172,10 @@ where
                 source.reporting = Reporting::Poller(registration);
                 result
             }
-            Reporting::Always(_) | Reporting::Nobody => self.attach(token, source, interest),
+            before => {
+                source.reporting = before;
+                self.attach(token, source, interest)
+            }
         }
     }
 
@@ -164,20 +197,29 @@ where
     }
 
     fn detach(&mut self, source: &mut Source) {
-        if let Reporting::Poller(registration) = std::mem::take(&mut source.reporting) {
-            self.poller.remove(source.polled(), registration);
+        match std::mem::take(&mut source.reporting) {
+            Reporting::Poller(registration) => self.poller.remove(source.polled(), registration),
+            Reporting::Standing(key) => {
+                self.standing.try_remove(key);
+            }
+            Reporting::Always(_) | Reporting::Nobody => {}
         }
     }
 
     fn close(&mut self, mut source: Source) {
-        if let Reporting::Poller(registration) = std::mem::take(&mut source.reporting) {
+        match std::mem::take(&mut source.reporting) {
             // The kernel forgets a file with its last number. Should the program hold another one, an edge-triggered
             // entry is left that now and then wakes the loop for a token that resolves to nothing.
-            let edge = registration.request.interest.trigger == tulipa_core::Trigger::Edge;
-            if edge && source.closes_for_good() && !registration.has_duplicate() {
+            Reporting::Poller(registration)
+                if registration.request.interest.trigger == Trigger::Edge
+                    && source.closes_for_good()
+                    && !registration.has_duplicate() =>
+            {
                 self.poller.forget(source.polled(), registration);
-            } else {
-                self.poller.remove(source.polled(), registration);
+            }
+            reporting => {
+                source.reporting = reporting;
+                self.detach(&mut source);
             }
         }
         drop(source);
@@ -259,14 +301,19 @@ where
 
     #[inline]
     fn poll(&mut self) -> Result<(), Code> {
+        self.report_standing();
         self.poller.poll()
     }
 
     fn nap(&mut self) -> Self::Nap {
-        ReadinessNap { nap: self.poller.nap(), awake: !self.own.is_empty() }
+        ReadinessNap {
+            nap: self.poller.nap(),
+            awake: !self.own.is_empty() || self.standing.iter().any(|(_, standing)| !standing.ended),
+        }
     }
 
     fn woken(&mut self, nap: Self::Nap) {
+        self.report_standing();
         self.poller.woken(nap.nap);
     }
 
@@ -283,6 +330,10 @@ impl<N: Nap> Nap for ReadinessNap<N> {
     fn sleep(&mut self, timeout: Option<f64>) -> Result<(), Code> {
         self.nap.sleep(if self.awake { Some(0.0) } else { timeout })
     }
+}
+
+const fn ready(token: Token, interest: Interest) -> Completion {
+    Completion { token, readable: interest.read, writable: interest.write, hangup: false }
 }
 
 const fn readable(token: Token) -> Completion {

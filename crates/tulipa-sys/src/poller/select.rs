@@ -15,7 +15,7 @@ use tulipa_core::{Code, Completion, Interest, Nap, Token};
 use super::table::{Finding, Question, Table};
 use super::{Poller, Registration, Request};
 use crate::clock::{timespec, to_nanos};
-use crate::descriptor::borrow;
+use crate::descriptor::is_open;
 use crate::errno::code;
 use crate::waker::Waker;
 
@@ -191,10 +191,6 @@ fn contains(set: &[FdSetElement], fd: RawFd) -> bool {
     let Some(element) = set.get(position / BITS) else { return false };
     let mut members = FdSetIter::new(std::slice::from_ref(element));
     members.any(|member| usize::try_from(member) == Ok(position % BITS))
-}
-
-fn is_open(number: RawFd) -> bool {
-    borrow(number).is_ok_and(|fd| fcntl_getfd(fd).is_ok())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use rustix::io::{Errno, FdFlags, dup, fcntl_getfd};
 use tulipa_core::{Driver, Token};
 use tulipa_sys::{Descriptor, Source};
 
-use crate::world::{BOTH, READ, epoll_entries, errno, level, on_every_driver, tcp, token, unix};
+use crate::world::{BOTH, READ, WRITE, epoll_entries, errno, level, on_every_driver, tcp, token, unix};
 
 #[test]
 fn a_closed_source_is_silent_even_if_its_description_lives() {
@@ -249,5 +249,29 @@ fn a_driver_that_was_closed_refuses_everything_and_fails_at_nothing() {
         tulipa_core::Wake::wake(&world.waker);
         world.close(source);
         assert_eq!(peer.read(&mut [0; 5]).expect("the end"), 0);
+    });
+}
+
+#[test]
+fn a_watched_file_is_ready_in_every_turn_until_it_is_closed() {
+    on_every_driver(|world| {
+        let path = std::env::temp_dir().join(format!("tulipa-ready-{}", std::process::id()));
+        let file = std::fs::File::create(&path).expect("made");
+        std::fs::remove_file(path).expect("removed");
+        let mut source = Source::watched(file.as_raw_fd()).expect("a number");
+        let token = world.attach(&mut source, level(READ));
+        for _ in 0..3 {
+            assert!(world.glance().iter().any(|report| report.token == token && report.readable && !report.writable));
+            assert!(world.sleep(None).iter().any(|report| report.token == token));
+        }
+        world.driver.change(token, &mut source, level(WRITE)).expect("changed");
+        assert!(world.glance().iter().any(|report| report.token == token && report.writable && !report.readable));
+        world.driver.detach(&mut source);
+        world.silent(token);
+        let token = world.attach(&mut source, level(BOTH));
+        drop(file);
+        world.glance();
+        world.silent(token);
+        world.close(source);
     });
 }

@@ -123,6 +123,20 @@ impl World {
         self.act();
     }
 
+    /// Asked after those who wait, now and then says that the program has closed what they wait for.
+    pub(crate) fn make_rounds(&mut self) {
+        while let Some((token, waiter)) = self.lp.next_on_rounds() {
+            let at = self.watches.iter().position(|watch| watch.token == token).unwrap();
+            let mut sides = self.watches[at].sides.iter().map(|side| side.waiters.front());
+            assert!(sides.any(|first| first == Some(&waiter)), "{waiter:?} does not wait first");
+            if self.phase == Phase::Wild && self.percent(2.0) {
+                let waiters = self.watches[at].sides.iter_mut().flat_map(|side| side.waiters.drain(..));
+                assert_eq!(self.lp.abandon(token), waiters.collect::<Vec<_>>());
+                self.unwatch(at);
+            }
+        }
+    }
+
     fn cancel_waiter(&mut self, at: usize, direction: Direction) {
         let (dice, watch) = (&mut self.dice, &mut self.watches[at]);
         let nth = dice.below(watch.side(direction).waiters.len());

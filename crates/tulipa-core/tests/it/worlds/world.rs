@@ -128,6 +128,7 @@ impl World {
         self.turn += 1;
         assert!(self.turn < TURNS_MAX, "no progress in {TURNS_MAX} turns: {:?}", self.lp.load());
         self.peers_act();
+        self.make_rounds();
         let timeout = self.lp.timeout(None);
         self.calls.batch_begins();
         let mut quiet = false;
@@ -185,6 +186,7 @@ impl World {
             Step::SendFailed(token, owner, code) => self.send_failed(token, owner, code),
             Step::Lost(token, owner, code) => self.lost(token, owner, code),
             Step::Retry(token, direction, waiter) => self.retried(token, direction, waiter),
+            Step::WatchFailed(_, _, code) => panic!("no change was refused, and yet one failed: {code:?}"),
         }
     }
 
