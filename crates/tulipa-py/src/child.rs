@@ -1,7 +1,7 @@
 //! Child processes for the Python half: from its arguments to a [`Program`], and from what failed to its names.
 
 use std::ffi::{CString, OsString};
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 
 use pyo3::exceptions::{PyBlockingIOError, PyValueError};
@@ -26,7 +26,7 @@ impl ChildStart {
 
     /// The descriptor that becomes readable when `outcome` has an answer.
     fn fileno(&self) -> RawFd {
-        self.0.number()
+        self.0.as_fd().as_raw_fd()
     }
 
     /// None if the child has become the program; what it could not do, and the error number, if not.

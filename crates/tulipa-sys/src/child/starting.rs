@@ -15,7 +15,7 @@
 use std::cell::UnsafeCell;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
 
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -147,12 +147,6 @@ impl Starting {
         self.id
     }
 
-    /// What becomes readable once [`outcome`](Self::outcome) has something new.
-    #[must_use]
-    pub fn number(&self) -> RawFd {
-        self.report.as_raw_fd()
-    }
-
     /// How it went: pending until the child is the program, or dead.
     ///
     /// # Errors
@@ -173,6 +167,13 @@ impl Starting {
             }
         }
         Ok(Attempt::Done(self.failure))
+    }
+}
+
+/// What becomes readable once [`outcome`](Starting::outcome) has something new.
+impl AsFd for Starting {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.report.as_fd()
     }
 }
 
