@@ -61,9 +61,9 @@ class Child:
         finally:
             if not self._loop.is_closed():
                 self._loop._remove_reader(start.fileno())
-        # Not when this was cut short: what the child reads on its way is freed once it is known to have gone.
-        popen.start = None
-        popen.check_start(start.outcome())
+        failure = start.outcome()
+        popen.close_start()
+        popen.check_start(failure)
 
     def _on_report(self, start: _native.ChildStart, begun: asyncio.Future[None]) -> None:
         try:

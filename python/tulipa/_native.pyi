@@ -91,6 +91,9 @@ class ChildStart:
         Raises BlockingIOError while the child is on its way.
         """
 
+    def close(self) -> None:
+        """Close the descriptor, and free what the child reads on its way unless it is still there."""
+
 def start_child(
     arguments: list[bytes],
     paths: list[bytes],

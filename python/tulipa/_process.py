@@ -22,7 +22,7 @@ from typing import Any
 from ._child import Child
 from ._compat import BaseSubprocessTransport
 from ._host import Host
-from ._spawning import close_pipe, close_pipes, spawn
+from ._spawning import Popen, close_pipe, close_pipes, spawn
 
 __all__ = ["ProcessMixin"]
 
@@ -88,6 +88,8 @@ class ProcessMixin(Host):
             else:
                 child.forget()
                 popen.wait()
+            if isinstance(popen, Popen):
+                popen.close_start()
             raise
         return transport
 

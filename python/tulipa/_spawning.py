@@ -113,6 +113,12 @@ class Popen(subprocess.Popen[bytes]):
         of_popen._child_created = True
         of_popen._close_pipe_fds(*pipes)
 
+    def close_start(self) -> None:
+        """Free what the child had on its way; it has to be its program by now, or to have ended."""
+        if self.start is not None:
+            self.start.close()
+            self.start = None
+
     def check_start(self, failure: tuple[str, int] | None) -> None:
         """Raise the `OSError` of a child that has failed to become the program, as `subprocess.Popen` words it."""
         if failure is None:

@@ -14,26 +14,35 @@ use crate::error::os_error;
 
 /// A child between its making and the moment when it is the program, or has failed to become it.
 #[pyclass(module = "tulipa._native")]
-pub(crate) struct ChildStart(Starting);
+pub(crate) struct ChildStart {
+    id: i32,
+    starting: Option<Starting>,
+}
+
+impl ChildStart {
+    fn open(&mut self) -> PyResult<&mut Starting> {
+        self.starting.as_mut().ok_or_else(|| PyValueError::new_err("what is known of this start has been closed"))
+    }
+}
 
 #[pymethods]
 impl ChildStart {
     /// The process number.
     #[getter]
-    fn pid(&self) -> i32 {
-        self.0.id()
+    const fn pid(&self) -> i32 {
+        self.id
     }
 
     /// The descriptor that becomes readable when `outcome` has an answer.
-    fn fileno(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
+    fn fileno(&mut self) -> PyResult<RawFd> {
+        self.open().map(|starting| starting.as_fd().as_raw_fd())
     }
 
     /// None if the child has become the program; what it could not do, and the error number, if not.
     ///
     /// Raises `BlockingIOError` while it is on its way.
     fn outcome(&mut self, py: Python<'_>) -> PyResult<Option<(&'static str, i32)>> {
-        match self.0.outcome() {
+        match self.open()?.outcome() {
             Ok(Attempt::Done(None)) => Ok(None),
             Ok(Attempt::Done(Some(failure))) => {
                 let step = match failure.step {
@@ -46,6 +55,11 @@ impl ChildStart {
             Ok(Attempt::Pending) => Err(PyBlockingIOError::new_err((11, "the child is still on its way"))),
             Err(code) => Err(os_error(py, code)),
         }
+    }
+
+    /// Close the descriptor, and free what the child reads on its way unless it is still there.
+    fn close(&mut self) {
+        self.starting = None;
     }
 }
 
@@ -84,7 +98,10 @@ pub(crate) fn start_child(
         process_group: given(process_group),
         umask: u32::try_from(umask).ok(),
     };
-    Starting::new(program).map(ChildStart).map_err(|code| os_error(py, code))
+    match Starting::new(program) {
+        Ok(starting) => Ok(ChildStart { id: starting.id(), starting: Some(starting) }),
+        Err(code) => Err(os_error(py, code)),
+    }
 }
 
 /// Whether `start_child` works on this system.
