@@ -168,8 +168,8 @@ _execute_child: Any = _popen._execute_child
 _code = _execute_child.__code__
 _EXECUTE_CHILD_IS_KNOWN = _code.co_varnames[: _code.co_argcount] == (
     "self", "args", "executable", "preexec_fn", "close_fds", "pass_fds", "cwd", "env", "startupinfo", "creationflags",
-    "shell", "p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite", "restore_signals", "gid", "gids", "uid",
-    "umask", "start_new_session", "process_group",
+    "shell", "p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite", "restore_signals", "gid", "gids",
+    "uid", "umask", "start_new_session", "process_group",
 )  # fmt: skip
 
 

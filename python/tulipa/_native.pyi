@@ -23,7 +23,6 @@ __all__ = [
     "TransportCore",
     "Waiter",
     "__version__",
-    "can_start_children",
     "driver_names",
     "path_identity",
     "pidfd_open",
@@ -54,7 +53,6 @@ __all__ = [
     "pidfd_open",
     "ChildStart",
     "start_child",
-    "can_start_children",
     "driver_names",
     "probe",
     "__version__",
@@ -111,9 +109,6 @@ def start_child(
 
     An environment of None is the present one; without a list of descriptors none is closed.
     """
-
-def can_start_children() -> bool:
-    """Say whether `start_child` works on this system."""
 
 def remove_stale_socket(path: str | bytes) -> None:
     """Unlink `path` if it is a socket; a missing file is fine; raises OSError."""

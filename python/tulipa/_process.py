@@ -56,9 +56,7 @@ class ProcessMixin(Host):
         """
         await self._start_in_turn.acquire()
         try:
-            popen = spawn(
-                args, shell=shell, stdin=stdin, stdout=stdout, stderr=stderr, bufsize=bufsize, **kwargs
-            )
+            popen = spawn(args, shell=shell, stdin=stdin, stdout=stdout, stderr=stderr, bufsize=bufsize, **kwargs)
         finally:
             # Fifty starts at once do not make one long turn: the next may begin when this turn is over.
             self.call_soon(self._start_in_turn.release)
@@ -117,9 +115,18 @@ class _SubprocessTransport(BaseSubprocessTransport):
             self._closed = True
             raise
 
-    def _start(self, *, popen: subprocess.Popen[bytes], **_kwargs: Any) -> None:
-        started: Any = popen
-        self.popen = self._proc = started
+    def _start(
+        self,
+        args: Any,
+        shell: bool,
+        stdin: Any,
+        stdout: Any,
+        stderr: Any,
+        bufsize: int,
+        **kwargs: Any,
+    ) -> None:
+        # Started before, with all of these: asyncio's transport cannot wait for it.
+        self.popen = self._proc = kwargs["popen"]
 
     async def _connect_pipes(self, waiter: asyncio.Future[Any] | None) -> None:
         await super()._connect_pipes(waiter)

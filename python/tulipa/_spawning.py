@@ -30,8 +30,6 @@ __all__ = ["Popen", "close_pipe", "close_pipes", "spawn"]
 # sandbox perhaps, does not know or allow the native way; Popen's own has others to fall back to.
 _EXHAUSTED = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 
-_CAN_START = _native.can_start_children()
-
 
 def spawn(args: Any, **options: Any) -> subprocess.Popen[bytes]:
     """Return the Popen of a new child, which may still be on its way. Raises as `subprocess.Popen`."""
@@ -83,8 +81,8 @@ class Popen(subprocess.Popen[bytes]):
                 *pipes, restore_signals, gid, gids, uid, umask, start_new_session, process_group,
             )  # fmt: skip
 
-        needs_more = preexec_fn is not None or not (gid is gids is uid is None)
-        if needs_more or not _CAN_START or not popen_is_as_known():
+        needs_more = any(given is not None for given in (preexec_fn, gid, gids, uid))
+        if needs_more or not popen_is_as_known():
             return execute_by_popen()
 
         arguments = _arguments(args, shell, executable)

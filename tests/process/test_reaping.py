@@ -4,11 +4,13 @@ import asyncio
 import os
 import signal
 import subprocess
+from textwrap import dedent
 
 import pytest
 
 from tests.support.children import children, state_of
 from tests.support.programs import check_program, run_program
+from tests.support.sandbox import PIDFD_OPEN, REFUSE, needs_seccomp
 
 PIPE = asyncio.subprocess.PIPE
 # On 3.12 and 3.13 asyncio's own way to children warns that it will go.
@@ -143,39 +145,45 @@ def test_children_make_no_thread(backend):
         assert done.returncode == 0  # a thread for each child before 3.12
 
 
+@needs_seccomp
+def test_without_descriptors_of_processes_a_thread_waits(backend):
+    source = f"""
+        import logging, signal
+        refuse({PIDFD_OPEN}, 38)
+        async def main():
+            process = await asyncio.create_subprocess_exec("sh", "-c", "echo x; exit 3", stdout=-1)
+            print(await process.communicate(), process.returncode)
+            try:
+                await asyncio.create_subprocess_exec("/missing", stdout=-1)
+            except FileNotFoundError:
+                print("missing")
+            process = await asyncio.create_subprocess_exec("sleep", "60")
+            process.terminate()
+            print(await process.wait())
+        run(main())
+    """
+    assert check_program(backend, REFUSE + dedent(source), flags=QUIET) == "(b'x\\n', None) 3\nmissing\n-15\n"
+
+
+@needs_seccomp
 @pytest.mark.only_tulipa
-async def test_without_descriptors_of_processes_a_thread_waits(loop, monkeypatch):
-    import tulipa._native as native
-
-    def refused(pid):
-        raise OSError(38, "Function not implemented")
-
-    monkeypatch.setattr(native, "pidfd_open", refused)
-    process = await asyncio.create_subprocess_exec("sh", "-c", "echo x; exit 3", stdout=PIPE)
-    assert await process.communicate() == (b"x\n", None)
-    assert process.returncode == 3
-    with pytest.raises(FileNotFoundError):
-        await asyncio.create_subprocess_exec("/missing", stdout=PIPE)
-    process = await asyncio.create_subprocess_exec("sleep", "60")
-    process.send_signal(signal.SIGTERM)
-    assert await process.wait() == -signal.SIGTERM
-    assert not children()
-
-
-@pytest.mark.only_tulipa
-async def test_a_child_that_nothing_could_watch_is_ended(loop, monkeypatch):
-    import threading
-
-    import tulipa._native as native
-
-    def refused(*args):
-        raise OSError(24, "Too many open files")
-
-    def no_thread(self):
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(native, "pidfd_open", refused)
-    monkeypatch.setattr(threading.Thread, "start", no_thread)
-    with pytest.raises(RuntimeError, match="can't start new thread"):
-        await asyncio.create_subprocess_exec("sleep", "60", stdin=PIPE, stdout=PIPE)
-    assert not children()
+def test_a_child_that_nothing_could_watch_is_ended(backend):
+    """No descriptor, and no thread: as many as the limit allows are there."""
+    source = f"""
+        import os, threading
+        refuse({PIDFD_OPEN}, 24)
+        def no_thread(self):
+            raise RuntimeError("can't start new thread")
+        threading.Thread.start = no_thread
+        async def main():
+            try:
+                await asyncio.create_subprocess_exec("sleep", "60", stdin=-1, stdout=-1)
+            except RuntimeError as exc:
+                print(exc)
+        run(main())
+        try:
+            os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            print("none left")
+    """
+    assert check_program(backend, REFUSE + dedent(source)) == "can't start new thread\nnone left\n"

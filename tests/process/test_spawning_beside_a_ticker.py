@@ -131,8 +131,11 @@ async def test_one_turn_starts_one_child(loop, pipes):
 
 @pytest.mark.only_tulipa
 async def test_a_ticker_beside_fifty_starts_drifts_less_than_a_start_takes(loop):
-    """What delays a tick is what its thread computes in one turn. The clock of the thread's own processor time leaves out
-    what the machine does besides; the time of a start, taken from a clock on the wall, is longer for it, never shorter."""
+    """What delays a tick is what its thread computes in one turn.
+
+    The clock of the thread's own processor time leaves out what the machine does besides. The time of a start is taken
+    from the clock on the wall, which a busy machine makes longer, never shorter.
+    """
 
     async def start():
         before = time.perf_counter()
@@ -169,9 +172,7 @@ async def test_a_ticker_beside_fifty_starts_drifts_less_than_a_start_takes(loop)
 async def test_starts_come_in_the_order_in_which_they_are_asked_for(loop):
     read_end, write_end = os.pipe()
     try:
-        processes = await asyncio.gather(
-            *(asyncio.create_subprocess_exec("true", stdin=read_end) for _ in range(10))
-        )
+        processes = await asyncio.gather(*(asyncio.create_subprocess_exec("true", stdin=read_end) for _ in range(10)))
         numbers = [process.pid for process in processes]
         for process in processes:
             assert await process.wait() == 0

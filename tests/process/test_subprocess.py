@@ -1,6 +1,7 @@
 """Subprocesses: exec and shell, standard streams, ends. # T22 # R10"""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -118,8 +119,13 @@ async def test_ending_a_child_by_signal(loop, how):
 
 @pytest.mark.parametrize("how", ["kill", "terminate"])
 async def test_signalling_a_child_that_has_ended_is_an_error_or_nothing(loop, how):
+    """Nothing until the transport has ended, which `wait` need not wait for, and then an error."""
     process = await asyncio.create_subprocess_exec("true")
     await process.wait()
+    with contextlib.suppress(ProcessLookupError):
+        getattr(process, how)()
+    while process._transport.get_protocol() is not None:
+        await asyncio.sleep(0)
     with pytest.raises(ProcessLookupError):
         getattr(process, how)()
 

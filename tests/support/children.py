@@ -51,7 +51,7 @@ def held_back(folder, name="true"):
 
 
 def state_of(process: int) -> str:
-    """Of a process: R for running, S for waiting, D for waiting without signals, Z for dead and not reaped; or nothing."""
+    """The letter of proc(5): S for a process that waits, Z for one that nobody has reaped; nothing for none."""
     try:
         with open(f"/proc/{process}/stat") as file:
             return file.read().rpartition(")")[2].split()[0]

@@ -8,7 +8,7 @@ use pyo3::exceptions::{PyBlockingIOError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use tulipa_core::Attempt;
-use tulipa_sys::child::{self, Program, Starting, Step};
+use tulipa_sys::child::{Program, Starting, Step};
 
 use crate::error::os_error;
 
@@ -102,12 +102,6 @@ pub(crate) fn start_child(
         Ok(starting) => Ok(ChildStart { id: starting.id(), starting: Some(starting) }),
         Err(code) => Err(os_error(py, code)),
     }
-}
-
-/// Whether `start_child` works on this system.
-#[pyfunction]
-pub(crate) fn can_start_children() -> bool {
-    child::is_supported()
 }
 
 /// `subprocess` says -1 for what is not asked for.

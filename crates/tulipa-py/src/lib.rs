@@ -46,7 +46,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(system::pidfd_open, module)?)?;
     module.add_class::<child::ChildStart>()?;
     module.add_function(wrap_pyfunction!(child::start_child, module)?)?;
-    module.add_function(wrap_pyfunction!(child::can_start_children, module)?)?;
     module.add_function(wrap_pyfunction!(system::driver_names, module)?)?;
     module.add_function(wrap_pyfunction!(system::probe, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))

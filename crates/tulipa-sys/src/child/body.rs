@@ -181,8 +181,9 @@ fn call(result: Result<usize, syscalls::Errno>) -> Result<(), i32> {
     result.map(drop).map_err(|errno| errno.into_raw())
 }
 
-/// Whether the kernel closes ranges of descriptors (Linux 5.9), and is let.
-pub(super) fn has_close_range() -> bool {
+/// For the parent, beforehand: fails if the kernel does not close ranges of descriptors (Linux 5.9), or does not let this
+/// process do it.
+pub(super) fn check_close_range() -> Result<(), i32> {
     // SAFETY: the range holds no number that can be open.
-    unsafe { syscall!(Sysno::close_range, u32::MAX, u32::MAX, 0) }.is_ok()
+    unsafe { call(syscall!(Sysno::close_range, u32::MAX, u32::MAX, 0)) }
 }

@@ -68,9 +68,3 @@ pub struct Failure {
     /// Why.
     pub code: Code,
 }
-
-/// Whether this system has all that a child needs on its way.
-#[must_use]
-pub fn is_supported() -> bool {
-    body::has_close_range()
-}

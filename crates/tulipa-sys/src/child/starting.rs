@@ -115,6 +115,9 @@ impl Starting {
     /// As pipe2(2) and clone(2): EAGAIN, EMFILE, ENFILE and ENOMEM say that something is used up, anything else that this
     /// system does not let a program start children in this way.
     pub fn new(program: Program) -> Result<Self, Code> {
+        if program.kept.is_some() {
+            body::check_close_range().map_err(Code)?;
+        }
         // Its end in the child is closed by exec, or by death. Here it is closed on return.
         let (report, childs_end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
             .and_then(|(read, write)| Ok((above_stdio(read)?, above_stdio(write)?)))
