@@ -36,6 +36,7 @@ NOBODY_DEPENDS_ON = {"tulipa-py"}
 # Rooms (a file, or a folder with a trailing slash) where `unsafe` may stand, and why.
 UNSAFE_ROOMS: dict[str, str] = {
     "crates/tulipa-sys/src/address.rs": "addresses of any family pass through the kernel's own storage",
+    "crates/tulipa-sys/src/child/": "a child borrows its parent's memory until it is another program",
     "crates/tulipa-sys/src/descriptor.rs": "a number becomes an owned or a borrowed descriptor",
     "crates/tulipa-sys/src/poller/select.rs": "rustix marks select unsafe, since its sets hold plain numbers",
     "crates/tulipa-tls/src/openssl/": "speaks OpenSSL's C interface",

@@ -79,6 +79,18 @@ DIFFERENCES: tuple[Difference, ...] = (
             "test_what_a_signal_handler_schedules_runs_though_the_loop_sleeps",
         )
     ),
+    *(
+        Difference(
+            test,
+            "asyncio",
+            "a child that was reaped before asyncio has opened its pidfd fails the start with ProcessLookupError",
+            not_run=True,
+        )
+        for test in (
+            "process/test_reaping.py::test_children_that_the_kernel_reaps",
+            "process/test_reaping.py::test_a_handler_of_sigchld_that_reaps_all_it_finds",
+        )
+    ),
     Difference(
         "loop/test_watching.py::test_what_is_always_ready_*",
         "asyncio",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
 import sys
 from asyncio import (
     base_events,
@@ -23,7 +24,7 @@ from asyncio import (
 )
 from asyncio.base_subprocess import BaseSubprocessTransport
 from collections.abc import Callable
-from types import FrameType, ModuleType
+from types import BuiltinFunctionType, FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ __all__ = [
     "LOG_THRESHOLD_FOR_CONNLOST_WRITES",
     "POLICIES_DEPRECATED",
     "POLICIES_EXIST",
+    "POPEN",
     "BaseSubprocessTransport",
     "DefaultPolicy",
     "SendfileNotAvailableError",
@@ -53,6 +55,7 @@ __all__ = [
     "is_coroutine_function",
     "is_debug_mode",
     "make_server",
+    "popen_is_as_known",
     "run_until_complete_callback",
     "set_event_loop_policy",
     "set_result_unless_cancelled",
@@ -150,6 +153,36 @@ def set_nodelay(sock: socket.socket) -> None:
     if sock.family in (socket.AF_INET, socket.AF_INET6) and sock.type == socket.SOCK_STREAM:
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+# -- subprocess -----------------------------------------------------------------------
+
+# The class as it was imported, before anybody replaced it.
+POPEN: type[subprocess.Popen[Any]] = subprocess.Popen
+
+_popen: Any = subprocess.Popen
+_execute_child: Any = _popen._execute_child
+_code = _execute_child.__code__
+_EXECUTE_CHILD_IS_KNOWN = _code.co_varnames[: _code.co_argcount] == (
+    "self", "args", "executable", "preexec_fn", "close_fds", "pass_fds", "cwd", "env", "startupinfo", "creationflags",
+    "shell", "p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite", "restore_signals", "gid", "gids",
+    "uid", "umask", "start_new_session", "process_group",
+)  # fmt: skip
+
+
+def popen_is_as_known() -> bool:
+    """Whether the last step of `subprocess.Popen` is the one that our own can stand in for.
+
+    It is not on a Python that hands it something else, when the program has turned `vfork` off as the
+    documentation allows, and when a tool such as a debugger watches what is executed.
+    """
+    module: Any = subprocess
+    return (
+        _EXECUTE_CHILD_IS_KNOWN
+        and _popen._execute_child is _execute_child
+        and getattr(module, "_USE_VFORK", True)
+        and isinstance(module._fork_exec, BuiltinFunctionType)
+    )
 
 
 # -- policies (T29) -------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Any, Protocol, Self, TypeVar, TypeVarTuple, final, type_check
 from typing_extensions import disjoint_base
 
 __all__ = [
+    "ChildStart",
     "DatagramCore",
     "Handle",
     "Listener",
@@ -32,6 +33,7 @@ __all__ = [
     "probe",
     "remove_stale_socket",
     "sendfile",
+    "start_child",
     "tls_engine",
     "unlink_if_identity",
 ]
@@ -58,6 +60,8 @@ __all__ = [
     "path_identity",
     "unlink_if_identity",
     "pidfd_open",
+    "ChildStart",
+    "start_child",
     "driver_names",
     "probe",
     "__version__",
@@ -84,6 +88,41 @@ def sendfile(out_fd: int, in_fd: int, offset: int, count: int) -> int:
 
 def pidfd_open(pid: int) -> int:
     """Return a close-on-exec descriptor >= 3 of the process `pid`; raises OSError."""
+
+class ChildStart:
+    """A child between its making and the moment when it is the program, or has failed to become it."""
+
+    @property
+    def pid(self) -> int: ...
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when `outcome` has an answer."""
+
+    def outcome(self) -> tuple[str, int] | None:
+        """Return None for a program, or else "prepare", "chdir" or "exec" and the error number.
+
+        Raises BlockingIOError while the child is on its way.
+        """
+
+    def close(self) -> None:
+        """Close the descriptor, and free what the child reads on its way unless it is still there."""
+
+def start_child(
+    arguments: list[bytes],
+    paths: list[bytes],
+    environment: list[bytes] | None,
+    folder: bytes | None,
+    streams: tuple[int, int, int],
+    kept: list[int] | None,
+    *,
+    restore_signals: bool,
+    new_session: bool,
+    process_group: int,
+    umask: int,
+) -> ChildStart:
+    """Make a child that becomes a program, and do not wait for that; raises OSError.
+
+    An environment of None is the present one; without a list of descriptors none is closed.
+    """
 
 def remove_stale_socket(path: str | bytes) -> None:
     """Unlink `path` if it is a socket; a missing file is fine; raises OSError."""

@@ -8,10 +8,12 @@
 //! | `tls` | TLS over any transport |
 //! | `listener` | accepting connections |
 //! | `watch` | `add_reader` and the operations behind `sock_*` |
+//! | `child` | starting child processes |
 //! | `address`, `error`, `system`, `host` | translations |
 //! | `ffi` | everything unsafe |
 
 mod address;
+mod child;
 mod error;
 mod event_loop;
 mod ffi;
@@ -45,6 +47,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(system::path_identity, module)?)?;
     module.add_function(wrap_pyfunction!(system::unlink_if_identity, module)?)?;
     module.add_function(wrap_pyfunction!(system::pidfd_open, module)?)?;
+    module.add_class::<child::ChildStart>()?;
+    module.add_function(wrap_pyfunction!(child::start_child, module)?)?;
     module.add_function(wrap_pyfunction!(system::driver_names, module)?)?;
     module.add_function(wrap_pyfunction!(system::probe, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))

@@ -7,6 +7,7 @@
 //! | `poller` | one file for each of `epoll`, `poll` and `select`, behind one contract |
 //! | [`source`] | one open thing and how to read and write it without blocking and without touching flags that others share |
 //! | [`socket`], [`address`], [`file`](mod@file) | single operations for the world above, and socket addresses |
+//! | [`child`] | starting a program in a child process without waiting for it |
 //! | [`waker`], [`clock`], [`probe`] | ending a wait from another thread, the clock, and what this kernel offers |
 //! | [`descriptor`] | where a number becomes something that is owned or borrowed |
 //!
@@ -15,6 +16,7 @@
 #![deny(unsafe_code)]
 
 pub mod address;
+pub mod child;
 pub mod clock;
 pub mod descriptor;
 pub mod driver;

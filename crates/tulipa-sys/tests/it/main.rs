@@ -2,6 +2,7 @@
 //! operations around them must do.
 #![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+mod children;
 mod datagrams;
 mod edges;
 mod files;

@@ -42,6 +42,12 @@ pub(crate) fn alone_on_every_driver(body: impl Fn(&mut World)) {
     by_turns(body);
 }
 
+/// Runs a body that makes processes and needs no driver.
+pub(crate) fn processes<T>(body: impl FnOnce() -> T) -> T {
+    let _alone = PROCESSES.write().unwrap_or_else(PoisonError::into_inner);
+    body()
+}
+
 #[expect(clippy::disallowed_macros, reason = "shown if the test fails, and only then")]
 fn by_turns(body: impl Fn(&mut World)) {
     for name in NAMES {
