@@ -39,6 +39,8 @@ __all__ = [
     "SSL_SHUTDOWN_TIMEOUT",
     "callback_source",
     "extract_stack",
+    "getaddrinfo_is_pythons_own",
+    "getnameinfo_is_pythons_own",
     "format_handle",
     "set_nodelay",
     "CLEANUP_SOCKET_DEFAULT",
@@ -142,6 +144,23 @@ SENDFILE_UNSUPPORTED: Any = _private(constants, "_SendfileMode").UNSUPPORTED
 ACCEPT_RETRY_DELAY: float = _private(constants, "ACCEPT_RETRY_DELAY")
 SSL_HANDSHAKE_TIMEOUT: float = _private(constants, "SSL_HANDSHAKE_TIMEOUT")
 SSL_SHUTDOWN_TIMEOUT: float = _private(constants, "SSL_SHUTDOWN_TIMEOUT")
+
+
+_socket = _private(socket, "_socket")
+
+
+def getaddrinfo_is_pythons_own() -> bool:
+    """Return whether asyncio would call Python's own `socket.getaddrinfo`, and not a replacement."""
+    # asyncio looks it up in its own module, where tests replace `socket` as a whole.
+    found = base_events.__dict__["socket"].getaddrinfo
+    return getattr(found, "__globals__", None) is socket.__dict__ and isinstance(
+        _socket.getaddrinfo, BuiltinFunctionType
+    )
+
+
+def getnameinfo_is_pythons_own() -> bool:
+    """Return whether asyncio would call Python's own `socket.getnameinfo`, and not a replacement."""
+    return isinstance(base_events.__dict__["socket"].getnameinfo, BuiltinFunctionType)
 
 
 def set_nodelay(sock: socket.socket) -> None:

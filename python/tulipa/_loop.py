@@ -23,6 +23,7 @@ from ._callbacks import CallbackMixin
 from ._compat import ThreadSafeHandle, callback_source, extract_stack, format_handle
 from ._connecting import ConnectingMixin
 from ._drivers import choose_driver
+from ._names import NameMixin
 from ._native import LoopCore
 from ._pipes import PipeMixin
 from ._process import ProcessMixin
@@ -55,6 +56,7 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
     SendfileMixin,
     ConnectingMixin,
     ServingMixin,
+    NameMixin,
     CallbackMixin,
     asyncio.BaseEventLoop,
 ):

@@ -18,7 +18,9 @@ __all__ = [
     "DatagramCore",
     "Handle",
     "Listener",
+    "Lookup",
     "LoopCore",
+    "Question",
     "StreamCore",
     "TLS_ENGINES",
     "TimerHandle",
@@ -55,6 +57,8 @@ __all__ = [
     "LoopCore",
     "Listener",
     "Waiter",
+    "Question",
+    "Lookup",
     "sendfile",
     "remove_stale_socket",
     "path_identity",
@@ -207,6 +211,13 @@ class LoopCore:
     ) -> Waiter: ...
     def _dequeue(self, waiter: Waiter, /) -> None: ...
 
+    # Names.
+    def _look_up(self, question: Question, landed: Callable[[], object], /) -> Lookup:
+        """Have a question answered on a thread; `landed` is called on the loop when it is."""
+
+    def _drop_lookup(self, lookup: Lookup, /) -> None:
+        """Forget a look-up: its `landed` is not called any more."""
+
     # Transports and listeners.
     def _ensure_fd_unused(self, file: Any, /) -> None: ...
     def _open_transport(
@@ -346,3 +357,27 @@ class Listener:
 @final
 class Waiter:
     """An operation that waits in the queue of a socket."""
+
+@final
+class Question:
+    """A call of `getaddrinfo` or `getnameinfo`. Two equal ones have the same answer."""
+
+    @staticmethod
+    def addresses(
+        host: bytes | None, service: bytes | None, family: int, kind: int, protocol: int, flags: int
+    ) -> Question: ...
+    @staticmethod
+    def name(host: bytes, port: int, flow: int, scope: int, flags: int) -> Question: ...
+    def answer_at_once(self) -> Any:
+        """Return the answer if nothing has to be looked up for it, else None; raises OSError."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Lookup:
+    """A question that is being answered, or has been."""
+
+    def result(self) -> Any:
+        """Return what came out, made anew; raises OSError."""

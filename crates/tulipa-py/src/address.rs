@@ -15,14 +15,7 @@ pub(crate) fn to_python<'py>(py: Python<'py>, address: Option<&Address>) -> PyRe
     let Some(address) = address else { return Ok(py.None().into_bound(py)) };
     Ok(match address.endpoint() {
         Endpoint::V4(ip, port) => (ip.to_string(), port).into_pyobject(py)?.into_any(),
-        Endpoint::V6(ip, port, flow, scope) => {
-            // As the C library writes it: the scope of a link-local address belongs to its text.
-            let text = match scope_name(py, &ip, scope)? {
-                Some(zone) => format!("{ip}%{zone}"),
-                None => ip.to_string(),
-            };
-            (text, port, flow, scope).into_pyobject(py)?.into_any()
-        }
+        Endpoint::V6(ip, port, flow, scope) => (version_6(&ip), port, flow, scope).into_pyobject(py)?.into_any(),
         Endpoint::Unix([]) => PyString::new(py, "").into_any(),
         Endpoint::Unix(name @ [0, ..]) => PyBytes::new(py, name).into_any(),
         Endpoint::Unix(path) => py.import("os")?.call_method1(intern!(py, "fsdecode"), (PyBytes::new(py, path),))?,
@@ -30,17 +23,15 @@ pub(crate) fn to_python<'py>(py: Python<'py>, address: Option<&Address>) -> PyRe
     })
 }
 
-/// The zone that `getnameinfo` appends to the text of a scoped address.
-fn scope_name(py: Python<'_>, ip: &Ipv6Addr, scope: u32) -> PyResult<Option<String>> {
-    let link_local = ip.segments()[0] & 0xffc0 == 0xfe80 || ip.is_multicast() && ip.segments()[0] & 0xf == 2;
-    if scope == 0 || !link_local {
-        return Ok(None);
+/// The text that `inet_ntop` gives, without a zone: Python leaves that to the tuple's last part. The standard library
+/// differs in one form only, addresses that once stood for ones of version 4 (`::1.2.3.4`).
+fn version_6(ip: &Ipv6Addr) -> String {
+    match ip.segments() {
+        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => {
+            format!("::{}", Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
+        }
+        _ => ip.to_string(),
     }
-    let name = py.import("socket")?.call_method1("if_indextoname", (scope,));
-    Ok(Some(match name {
-        Ok(name) => name.extract()?,
-        Err(_) => scope.to_string(),
-    }))
 }
 
 /// The address that a program gave to `sendto`.

@@ -23,6 +23,7 @@ use crate::ffi::raw::{Arguments, Parsed, method};
 use crate::ffi::wakeup;
 use crate::handle;
 use crate::host::PyHost;
+use crate::resolve::{self, Resolver};
 
 /// asyncio's limit for one read, in bytes.
 const READ_MAX: usize = 256 * 1024;
@@ -54,6 +55,7 @@ pub(crate) struct LoopCore {
     inbox: Arc<Inbox<Obj>>,
     /// Gone when the loop is closed.
     waker: StateCell<Option<Waker>>,
+    resolver: Resolver,
     /// The name of the driver that the loop waits with.
     #[pyo3(get, name = "driver")]
     driver_name: String,
@@ -92,6 +94,11 @@ impl LoopCore {
 
     pub(crate) fn inbox(&self) -> &Inbox<Obj> {
         &self.inbox
+    }
+
+    /// Must not be touched by a fork's child, where its threads are not, nor what they had locked free.
+    pub(crate) const fn resolver(&self) -> &Resolver {
+        &self.resolver
     }
 
     /// Hands a call over from any thread.
@@ -163,6 +170,8 @@ impl LoopCore {
     }
 
     fn drop_all(&self, py: Python<'_>) {
+        // First, so that nothing comes into the inbox any more.
+        let lookups = self.resolver.close();
         let remains: (Vec<Remains<PyHost>>, _) = self.with(py, |state| {
             state.owners.clear();
             let watches = std::mem::take(&mut state.watches);
@@ -170,7 +179,7 @@ impl LoopCore {
             state.core.driver().shut();
             (remains, watches)
         });
-        drop(remains);
+        drop((remains, lookups));
         self.waker.with(py, Option::take);
     }
 }
@@ -195,6 +204,7 @@ impl LoopCore {
         Ok(Self {
             state: StateCell::new(State { core, owners: HashMap::new(), watches: HashMap::new() }),
             scratch: StateCell::new(vec![0; READ_MAX].into_boxed_slice()),
+            resolver: resolve::resolver(Arc::clone(&inbox), waker.clone()),
             inbox,
             waker: StateCell::new(Some(waker)),
             driver_name: driver.to_owned(),

@@ -9,6 +9,7 @@
 //! | `listener` | accepting connections |
 //! | `watch` | `add_reader` and the operations behind `sock_*` |
 //! | `child` | starting child processes |
+//! | `resolve` | looking names up |
 //! | `address`, `error`, `system`, `host` | translations |
 //! | `ffi` | everything unsafe |
 
@@ -20,6 +21,7 @@ mod ffi;
 mod handle;
 mod host;
 mod listener;
+mod resolve;
 mod system;
 mod tls;
 mod transport;
@@ -38,8 +40,12 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<event_loop::LoopCore>()?;
     module.add_class::<listener::Listener>()?;
     module.add_class::<watch::Waiter>()?;
+    module.add_class::<resolve::Question>()?;
+    module.add_class::<resolve::Lookup>()?;
     let core = py.get_type::<event_loop::LoopCore>();
-    for methods in [event_loop::methods(), watch::methods(), listener::methods(), transport::open::methods()] {
+    for methods in
+        [event_loop::methods(), watch::methods(), listener::methods(), resolve::methods(), transport::open::methods()]
+    {
         ffi::raw::install(&core, methods)?;
     }
     module.add_function(wrap_pyfunction!(system::sendfile, module)?)?;

@@ -113,7 +113,7 @@ impl Address {
         &self.0
     }
 
-    fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         // SAFETY: the first `addr_len` bytes behind the pointer are initialized; they live and stay as they are for as
         // long as `self` is borrowed.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.addr_len() as usize) }
