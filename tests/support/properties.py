@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from tests.support.certificates import client_context, only, server_context
 
-EXAMPLES = int(os.environ.get("TULIPA_FUZZ_SEEDS", 40))
+EXAMPLES = int(os.environ.get("TULIPA_FUZZ_SEEDS", 25))
 property_test = settings(
     max_examples=EXAMPLES,
     derandomize=True,

@@ -102,7 +102,7 @@ def test_harm_anywhere(loop, run, reported, version, direction):
                 assert end.is_closing()
             await abandon(*(outcome for outcome in outcomes if isinstance(outcome, asyncio.Transport)))
 
-        run(scenario(), 3)
+        run(scenario())
         assert all(is_proper(report.get("exception")) for report in reported), reported
         reported.clear()
 
@@ -135,7 +135,7 @@ def test_garbage_instead_of_a_handshake(loop, run, reported, side):
             assert near.is_closing()
             assert protocol.events.count("connection_lost") <= 1
 
-        run(scenario(), 3)
+        run(scenario())
 
     holds()
     assert reported == []
@@ -177,7 +177,7 @@ def test_garbage_in_each_state(loop, run, reported, version, state):
             assert protocols[0].events.count("connection_lost") == 1
             await abandon(*transports)
 
-        run(scenario(), 3)
+        run(scenario())
         assert all(is_proper(report.get("exception")) for report in reported), reported
         reported.clear()
 

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 TRAPS: dict[str, tuple[str, ...]] = {
-    "T1": ("stream/test_tls.py::test_what_the_transport_tells", "stream/test_tls.py::test_alpn"),
+    "T1": (
+        "stream/test_tls.py::test_what_the_transport_tells",
+        "stream/test_tls.py::test_alpn",
+        "tls/test_contexts.py::test_the_sni_callback_chooses_another_context",
+        "tls/test_extra_info.py::test_the_ssl_object",
+        "tls/test_sessions.py::test_a_session_is_resumed",
+    ),
     "T2": (
         "stream/test_transport_types.py::test_it_is_an_asyncio_transport",
         "datagram/test_datagram_transport.py::test_its_types",
@@ -45,6 +51,7 @@ TRAPS: dict[str, tuple[str, ...]] = {
     "T11": (
         "stream/test_tls.py::test_start_tls_upgrades_both_ends",
         "stream/test_tls.py::test_start_tls_of_streams_keeps_what_the_reader_had",
+        "tls/test_start_tls.py::test_a_stream_upgrades_with_bytes_in_its_buffer",
         "stream/test_buffered_protocols.py::test_set_protocol_changes_the_kind",
         "stream/test_transport_types.py::test_private_flags_that_libraries_read",
     ),
@@ -154,6 +161,8 @@ TRAPS: dict[str, tuple[str, ...]] = {
         "loop/test_signals.py::test_the_wake_up_descriptor_is_only_taken_by_add_signal_handler",
     ),
     "T42": (
+        "tls/test_extra_info.py::test_a_server_knows_its_context",
+        "tls/test_extra_info.py::test_attributes_that_libraries_read",
         "stream/test_server.py::test_it_is_an_asyncio_server",
         "loop/test_watching.py::test_removal_tells_whether_there_was_one",
         "process/test_subprocess.py::test_the_transport_tells_about_the_child",
@@ -161,6 +170,8 @@ TRAPS: dict[str, tuple[str, ...]] = {
     "T43": (
         "stream/test_tls.py::test_data_before_the_peers_shutdown_are_delivered",
         "stream/test_tls.py::test_a_handshake_callback_that_raises_leaves_both_ends_closed_once",
+        "tls/test_handshake.py::test_data_that_come_with_the_last_of_the_handshake",
+        "tls/test_protocols.py::test_an_interrupt_in_a_callback_comes_out_of_the_run",
     ),
     "T44": ("loop/test_watching.py::test_integers_and_objects_with_fileno_are_taken",),
     "T45": ("stream/test_server.py::test_wait_closed_waits_for_connections",),

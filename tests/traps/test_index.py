@@ -36,7 +36,7 @@ def test_the_tests_of_a_trap_exist(trap):
         assert name in names_of_tests(path), test
 
 
-@pytest.mark.parametrize("entry", DIFFERENCES, ids=lambda entry: entry.test)
+@pytest.mark.parametrize("entry", DIFFERENCES, ids=lambda entry: f"{entry.test} on {entry.on}")
 def test_a_difference_names_a_test_that_exists(entry):
     path, pattern = entry.test.split("::")
     pattern = pattern.split("/")[0]
