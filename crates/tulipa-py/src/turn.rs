@@ -18,7 +18,7 @@ use crate::{listener, transport, watch};
 pub(crate) fn run(event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
     let core = event_loop.get();
     core.run_replaced.store(handle::run_is_replaced(event_loop.py())?, Ordering::Relaxed);
-    let mut alarm = Alarm::default();
+    let mut alarm = Alarm::new(event_loop, wakeup::CHEAP)?;
     loop {
         let result = turn(event_loop, &mut alarm);
         // A request to stop ends with the run that it ended, however that ended.
@@ -35,7 +35,7 @@ pub(crate) fn run(event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
 /// What asks the program to end: `KeyboardInterrupt` and `SystemExit`, from a callback or a signal handler. What the
 /// batch had left stays in the queue. Also `OSError` if the driver fails, and `RuntimeError` if the loop is closed.
 pub(crate) fn once(event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
-    turn(event_loop, &mut Alarm::default())
+    turn(event_loop, &mut Alarm::new(event_loop, true)?)
 }
 
 fn turn(event_loop: &Bound<'_, LoopCore>, alarm: &mut Alarm) -> PyResult<()> {
@@ -47,40 +47,53 @@ fn turn(event_loop: &Bound<'_, LoopCore>, alarm: &mut Alarm) -> PyResult<()> {
     result
 }
 
-/// The pipe by which signals end the waits of a run.
-#[derive(Clone, Copy, Default)]
-enum Alarm {
-    /// No turn has had to wait yet.
-    #[default]
-    Unknown,
-    /// There is none: Python runs signal handlers in the main thread of the main interpreter alone, and this is another.
-    None,
-    /// Its writing end.
-    Pipe(i32),
+/// How long a wait may be that signals do not end, in seconds, where they cannot be made to for nothing.
+const UNWATCHED_MAX: f64 = 0.01;
+
+/// How signals end the waits of a run.
+struct Alarm {
+    /// The writing end of the pipe by which they do. There is none outside the main thread of the main interpreter,
+    /// where Python runs no signal handlers.
+    pipe: Option<i32>,
+    /// The next wait is worth the price of an alarm: it has none, or the last wait was long and in vain.
+    idle: bool,
 }
 
 impl Alarm {
+    fn new(event_loop: &Bound<'_, LoopCore>, idle: bool) -> PyResult<Self> {
+        let py = event_loop.py();
+        let pipe = if wakeup::is_main_interpreter(py) {
+            event_loop.call_method0(intern!(py, "_own_wakeup_fd"))?.extract()?
+        } else {
+            None
+        };
+        Ok(Self { pipe, idle })
+    }
+
     /// Has signals end the wait that comes next, until the answer is dropped. The answer is nothing where the wake-up
     /// descriptor is not the loop's to borrow.
     ///
     /// # Errors
     /// What a signal handler raises.
-    fn set<'py>(&mut self, event_loop: &Bound<'py, LoopCore>) -> PyResult<Option<Borrowed<'py>>> {
+    fn set<'py>(&self, event_loop: &Bound<'py, LoopCore>) -> PyResult<Option<Borrowed<'py>>> {
         let py = event_loop.py();
-        if matches!(self, Self::Unknown) {
-            *self = Self::None;
-            if wakeup::is_main_interpreter(py) {
-                let number: Option<i32> = event_loop.call_method0(intern!(py, "_own_wakeup_fd"))?.extract()?;
-                *self = number.map_or(Self::None, Self::Pipe);
-            }
-        }
-        let Self::Pipe(ours) = *self else { return Ok(None) };
+        let Some(ours) = self.pipe else { return Ok(None) };
         let borrowed = Borrowed::new(py, ours);
         let foreign = borrowed.as_ref().err().copied().filter(|foreign| *foreign != ours);
         event_loop.get().foreign_wakeup_fd.store(foreign.unwrap_or(wakeup::NONE), Ordering::Relaxed);
         // Whatever comes from here on writes into the pipe; what came before is seen now.
         check_signals(py)?;
         Ok(borrowed.ok())
+    }
+
+    /// How long the wait may be.
+    fn limit(&self, timeout: Option<f64>) -> Option<f64> {
+        if self.idle { timeout } else { Some(timeout.map_or(UNWATCHED_MAX, |timeout| timeout.min(UNWATCHED_MAX))) }
+    }
+
+    /// Notes whether the wait was in vain.
+    fn waited(&mut self, in_vain: bool) {
+        self.idle = wakeup::CHEAP || in_vain;
     }
 }
 
@@ -97,9 +110,11 @@ fn gather(event_loop: &Bound<'_, LoopCore>, alarm: &mut Alarm) -> PyResult<()> {
     let mut timeout = limit();
     let mut borrowed = None;
     if timeout != Some(0.0) {
-        borrowed = alarm.set(event_loop)?;
+        if alarm.idle {
+            borrowed = alarm.set(event_loop)?;
+        }
         // A signal handler may have left something to do.
-        timeout = limit();
+        timeout = alarm.limit(limit());
     }
     let polled = if timeout == Some(0.0) || !core.inbox().falls_asleep() {
         core.with(py, |state| state.core.poll())
@@ -117,7 +132,8 @@ fn gather(event_loop: &Bound<'_, LoopCore>, alarm: &mut Alarm) -> PyResult<()> {
     check_signals(py)?;
     // A program's own clock has gone on while the loop slept.
     let now = if now.is_some() { core.foreign_now(event_loop)? } else { None };
-    core.with(py, |state| state.core.collect(now));
+    let found = core.with(py, |state| state.core.collect(now));
+    alarm.waited(found == 0);
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 //!
 //! CPython's C-level signal handler writes a byte into that descriptor, whichever thread it runs in. With a pipe of the
 //! loop's own in its place, a signal ends the loop's wait also where no system call is interrupted: when it comes between
-//! the last look for signals and the wait, or is delivered to another thread. Borrowing costs no system call.
+//! the last look for signals and the wait, or is delivered to another thread. Borrowing costs no system call from 3.13 on.
 //!
 //! CPython lets nobody look without taking: a descriptor of somebody else's is out of its place for a moment, in which a
 //! byte meant for it goes into the loop's pipe (`_signals.py` passes it on), and its `warn_on_full_buffer` is set anew.
@@ -11,10 +11,17 @@ use std::marker::PhantomData;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
+#[cfg(not(Py_3_13))]
+use pyo3::types::IntoPyDict;
 
 /// Python's word for "none".
 pub(crate) const NONE: i32 = -1;
 
+/// Whether borrowing costs nothing. Before 3.13 CPython hides the function that only exchanges two numbers, and what it
+/// shows makes system calls to look at the descriptor first.
+pub(crate) const CHEAP: bool = cfg!(Py_3_13);
+
+#[cfg(Py_3_13)]
 mod c {
     // What pyo3-ffi leaves out of CPython's cpython/pyerrors.h.
     unsafe extern "C" {
@@ -22,6 +29,18 @@ mod c {
     }
 }
 
+#[cfg(not(Py_3_13))]
+fn exchange(py: Python<'_>, number: i32) -> i32 {
+    // `_signal`, since programs and tests replace the name in `signal`. What it refuses stays as it was, and is none of
+    // ours: a descriptor that was closed, most likely.
+    let former = py.import("_signal").and_then(|signal| {
+        let quietly = [("warn_on_full_buffer", false)].into_py_dict(py)?;
+        signal.call_method("set_wakeup_fd", (number,), Some(&quietly))?.extract()
+    });
+    former.unwrap_or(NONE)
+}
+
+#[cfg(Py_3_13)]
 fn exchange(_py: Python<'_>, number: i32) -> i32 {
     // SAFETY: attached, so no other thread that goes by the rules exchanges it meanwhile. The function stores a number
     // and returns the former one; a number that is not open makes the signal handler report an error, and nothing worse.
