@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import statistics
+import subprocess
 import time
 
 import pytest
@@ -131,23 +132,30 @@ async def test_one_turn_starts_one_child(loop, pipes):
 
 @pytest.mark.only_tulipa
 async def test_a_ticker_beside_fifty_starts_drifts_less_than_a_start_takes(loop):
-    """What delays a tick is what its thread computes in one turn.
+    """What delays a tick is what the thread of the loop computes in one turn.
 
-    The clock of the thread's own processor time leaves out what the machine does besides. The time of a start is taken
-    from the clock on the wall, which a busy machine makes longer, never shorter.
+    The clock of the thread's own processor time leaves out what else the machine does. How long a start takes, when one
+    waits for it, is read from the clock on the wall, which a busy machine makes longer, never shorter.
     """
 
     async def start():
-        before = time.perf_counter()
         process = await asyncio.create_subprocess_exec("true")
+        assert await process.wait() == 0
+
+    def start_and_wait():
+        before = time.perf_counter()
+        process = subprocess.Popen(["true"])
         taken = time.perf_counter() - before
-        await process.wait()
+        process.wait()
         return taken
 
+    await start()
+    one = statistics.median(start_and_wait() for _ in range(21))
     gc.disable()
     try:
-        await start()
-        one = statistics.median([await start() for _ in range(11)])
+        # Fifty tasks begin in one turn, whatever they do.
+        starts = [loop.create_task(start()) for _ in range(50)]
+        await turns(2)
         delays = []
         last = time.thread_time()
 
@@ -159,14 +167,14 @@ async def test_a_ticker_beside_fifty_starts_drifts_less_than_a_start_takes(loop)
             handle = loop.call_soon(tick)
 
         handle = loop.call_soon(tick)
-        await asyncio.gather(*(start() for _ in range(50)))
+        await asyncio.gather(*starts)
         handle.cancel()
     finally:
         gc.enable()
-    delays.sort()
-    assert len(delays) > 50
-    # Of fifty starts, one may meet a page that is not there yet.
-    assert delays[-2] < one, f"{delays[-5:]} against {one}"
+    # A start in each other turn at the most; a few turns may meet a cold cache.
+    assert len(delays) >= 100
+    late = [delay for delay in delays if delay >= one]
+    assert len(late) <= 5, f"{late} against {one}"
 
 
 async def test_starts_come_in_the_order_in_which_they_are_asked_for(loop):
