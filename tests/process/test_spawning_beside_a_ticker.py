@@ -5,7 +5,6 @@ import gc
 import os
 import signal
 import statistics
-import subprocess
 import time
 
 import pytest
@@ -134,23 +133,18 @@ async def test_one_turn_starts_one_child(loop, pipes):
 async def test_a_ticker_beside_fifty_starts_drifts_less_than_a_start_takes(loop):
     """What delays a tick is what the thread of the loop computes in one turn.
 
-    The clock of the thread's own processor time leaves out what else the machine does. How long a start takes, when one
-    waits for it, is read from the clock on the wall, which a busy machine makes longer, never shorter.
+    The clock of the thread's own processor time leaves out what else the machine does. How long a start takes is read
+    from the clock on the wall, which a busy machine makes longer, never shorter.
     """
 
     async def start():
-        process = await asyncio.create_subprocess_exec("true")
-        assert await process.wait() == 0
-
-    def start_and_wait():
         before = time.perf_counter()
-        process = subprocess.Popen(["true"])
+        process = await asyncio.create_subprocess_exec("true", stdin=PIPE, stdout=PIPE, stderr=PIPE)
         taken = time.perf_counter() - before
-        process.wait()
+        await process.communicate()
         return taken
 
-    await start()
-    one = statistics.median(start_and_wait() for _ in range(21))
+    one = statistics.median([await start() for _ in range(21)])
     gc.disable()
     try:
         # Fifty tasks begin in one turn, whatever they do.
@@ -171,10 +165,10 @@ async def test_a_ticker_beside_fifty_starts_drifts_less_than_a_start_takes(loop)
         handle.cancel()
     finally:
         gc.enable()
-    # A start in each other turn at the most; a few turns may meet a cold cache.
+    # The fifty longest turns are those with a start in them, and now and then one that met a cold cache.
     assert len(delays) >= 100
-    late = [delay for delay in delays if delay >= one]
-    assert len(late) <= 5, f"{late} against {one}"
+    delay = statistics.median(sorted(delays)[-50:])
+    assert delay < one, f"a start delays a tick by {delay} s, and takes {one} s"
 
 
 async def test_starts_come_in_the_order_in_which_they_are_asked_for(loop):
