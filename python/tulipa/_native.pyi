@@ -93,6 +93,7 @@ def sendfile(out_fd: int, in_fd: int, offset: int, count: int) -> int:
 def pidfd_open(pid: int) -> int:
     """Return a close-on-exec descriptor >= 3 of the process `pid`; raises OSError."""
 
+@final
 class ChildStart:
     """A child between its making and the moment when it is the program, or has failed to become it."""
 

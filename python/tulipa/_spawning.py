@@ -149,7 +149,8 @@ def _paths(program: bytes, env: Mapping[Any, Any] | None) -> list[bytes]:
     """Where the program may be: a name without a folder is looked for in the child's PATH."""
     if os.path.dirname(program):
         return [program]
-    return [os.path.join(os.fsencode(folder), program) for folder in os.get_exec_path(env)]
+    folders = [os.fsencode(folder) for folder in os.get_exec_path(env)]
+    return [folder + b"/" + program if folder else program for folder in folders]
 
 
 def _environment(env: Mapping[Any, Any]) -> list[bytes]:

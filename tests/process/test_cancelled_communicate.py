@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.support.children import children
+from tests.support.children import children, transport_ended
 from tests.support.descriptors import open_descriptors
 
 PIPE = asyncio.subprocess.PIPE
@@ -30,7 +30,9 @@ async def end(process):
     for number in (1, 2):
         process._transport.get_pipe_transport(number).close()
     process.stdin.close()
-    return await process.wait()
+    returncode = await process.wait()
+    await transport_ended(process)
+    return returncode
 
 
 @pytest.mark.all_drivers
@@ -41,7 +43,6 @@ async def test_communicate_that_is_cancelled_leaks_nothing(loop, turns):
     await cancel_after(loop, turns, process.communicate(bytes(10_000_000)))
     assert process.returncode is None
     assert await end(process) == -signal.SIGKILL
-    await asyncio.sleep(0.001)
     del process
     gc.collect()
     assert not children()
@@ -97,8 +98,9 @@ async def test_cancelled_in_a_group_with_others(loop):
                 group.create_task(one(("sleep", "60")))
             group.create_task(one(("sh", "-c", "exit 3")))
     assert [str(error) for error in caught.value.exceptions] == ["3"]
-    assert all(process.returncode in (-signal.SIGKILL, 3) for process in processes)
-    await asyncio.sleep(0.001)
+    for process in processes:
+        assert process.returncode in (-signal.SIGKILL, 3)
+        await transport_ended(process)
     assert not children()
     assert open_descriptors().keys() <= before
 
@@ -111,9 +113,8 @@ async def test_what_is_dropped_in_the_middle_says_so_and_leaves_no_descriptor(lo
     with pytest.warns(ResourceWarning, match="unclosed transport"):
         transport.__del__()
     del transport
-    while children():
+    while children() or open_descriptors().keys() - before:
         await asyncio.sleep(0.001)
-    await asyncio.sleep(0.001)
     gc.collect()
     assert number not in children()
     assert open_descriptors().keys() <= before

@@ -83,8 +83,6 @@ async def test_standard_error_where_standard_output_goes(loop, tmp_path):
         assert await process.wait() == 0
         file.seek(0)
         assert file.read() == b"out\nerr\n"
-    with pytest.raises(ValueError, match="STDOUT can only be used for stderr"):
-        await asyncio.create_subprocess_exec("true", stdout=subprocess.STDOUT)
 
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)])
@@ -231,7 +229,7 @@ async def test_user_and_groups(loop):
 
 async def test_signals_that_python_ignores(loop):
     for restore in (True, False):
-        output = await as_popen(shell("grep SigIgn /proc/$$/status"), restore_signals=restore)
+        output = await as_popen(("sed", "-n", "/^SigIgn/p", "/proc/self/status"), restore_signals=restore)
         ignored = int(output.split()[1], 16)
         assert bool(ignored & 1 << signal.SIGPIPE - 1) is not restore
 
@@ -243,7 +241,7 @@ async def test_handlers_and_masks(loop):
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGWINCH})
     try:
-        output = await as_popen(shell("cat /proc/$$/status | grep -E 'Sig(Blk|Ign|Cgt)'"))
+        output = await as_popen(("sed", "-n", "/^Sig[BIC]/p", "/proc/self/status"))
         assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask | {signal.SIGWINCH}
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -131,23 +131,25 @@ async def test_one_turn_starts_one_child(loop, pipes):
 
 @pytest.mark.only_tulipa
 async def test_a_ticker_beside_fifty_starts_drifts_less_than_a_start_takes(loop):
-    """What delays a tick is what its thread computes in one turn.
+    """What delays a tick is what the thread of the loop computes in one turn.
 
-    The clock of the thread's own processor time leaves out what the machine does besides. The time of a start is taken
+    The clock of the thread's own processor time leaves out what else the machine does. How long a start takes is read
     from the clock on the wall, which a busy machine makes longer, never shorter.
     """
 
     async def start():
         before = time.perf_counter()
-        process = await asyncio.create_subprocess_exec("true")
+        process = await asyncio.create_subprocess_exec("true", stdin=PIPE, stdout=PIPE, stderr=PIPE)
         taken = time.perf_counter() - before
-        await process.wait()
+        await process.communicate()
         return taken
 
+    one = statistics.median([await start() for _ in range(21)])
     gc.disable()
     try:
-        await start()
-        one = statistics.median([await start() for _ in range(11)])
+        # Fifty tasks begin in one turn, whatever they do.
+        starts = [loop.create_task(start()) for _ in range(50)]
+        await turns(2)
         delays = []
         last = time.thread_time()
 
@@ -159,14 +161,14 @@ async def test_a_ticker_beside_fifty_starts_drifts_less_than_a_start_takes(loop)
             handle = loop.call_soon(tick)
 
         handle = loop.call_soon(tick)
-        await asyncio.gather(*(start() for _ in range(50)))
+        await asyncio.gather(*starts)
         handle.cancel()
     finally:
         gc.enable()
-    delays.sort()
-    assert len(delays) > 50
-    # Of fifty starts, one may meet a page that is not there yet.
-    assert delays[-2] < one, f"{delays[-5:]} against {one}"
+    # The fifty longest turns are those with a start in them, and now and then one that met a cold cache.
+    assert len(delays) >= 100
+    delay = statistics.median(sorted(delays)[-50:])
+    assert delay < one, f"a start delays a tick by {delay} s, and takes {one} s"
 
 
 async def test_starts_come_in_the_order_in_which_they_are_asked_for(loop):

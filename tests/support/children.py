@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import os
@@ -48,6 +49,12 @@ def held_back(folder, name="true"):
         yield path, release
     finally:
         release()
+
+
+async def transport_ended(process) -> None:
+    """Wait until a process has no open pipe either, for which `wait` waits up to Python 3.13 only."""
+    while process._transport.get_protocol() is not None:
+        await asyncio.sleep(0.001)
 
 
 def state_of(process: int) -> str:

@@ -136,6 +136,8 @@ TRAPS: dict[str, tuple[str, ...]] = {
     ),
     "T33": (
         "process/test_children.py::test_sigchld_belongs_to_the_program",
+        "process/test_reaping.py::test_the_loop_reaps_no_child_of_others",
+        "process/test_reaping.py::test_a_handler_of_sigchld_that_reaps_all_it_finds",
         "loop/test_signals.py::test_a_foreign_wake_up_descriptor_still_hears_of_signals_that_the_loop_handles",
     ),
     "T35": (
