@@ -11,7 +11,6 @@ from asyncio.base_subprocess import BaseSubprocessTransport
 
 import pytest
 
-from tests.support.children import transport_ended
 from tests.support.descriptors import open_descriptors
 from tests.support.recorders import Recorder
 from tests.support.streams import turns
