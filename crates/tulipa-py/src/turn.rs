@@ -18,7 +18,7 @@ use crate::{listener, transport, watch};
 pub(crate) fn run(event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
     let core = event_loop.get();
     core.run_replaced.store(handle::run_is_replaced(event_loop.py())?, Ordering::Relaxed);
-    let mut alarm = Alarm::default();
+    let mut alarm = Alarm::new(false);
     loop {
         let result = turn(event_loop, &mut alarm);
         // A request to stop ends with the run that it ended, however that ended.
@@ -35,7 +35,7 @@ pub(crate) fn run(event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
 /// What asks the program to end: `KeyboardInterrupt` and `SystemExit`, from a callback or a signal handler. What the
 /// batch had left stays in the queue. Also `OSError` if the driver fails, and `RuntimeError` if the loop is closed.
 pub(crate) fn once(event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
-    turn(event_loop, &mut Alarm::default())
+    turn(event_loop, &mut Alarm::new(true))
 }
 
 fn turn(event_loop: &Bound<'_, LoopCore>, alarm: &mut Alarm) -> PyResult<()> {
@@ -47,34 +47,59 @@ fn turn(event_loop: &Bound<'_, LoopCore>, alarm: &mut Alarm) -> PyResult<()> {
     result
 }
 
-/// The pipe by which signals end the waits of a run.
-#[derive(Clone, Copy, Default)]
-enum Alarm {
+/// How long a wait that signals do not end may be, in seconds, where having them end it costs system calls: waits between
+/// the messages of steady traffic are shorter, and Ctrl-C in one of them is seen soon enough.
+const DOZE_SECS: f64 = 0.05;
+
+/// What has signals end the waits of a run.
+#[derive(Clone, Copy)]
+struct Alarm {
+    pipe: Pipe,
+    /// The last turn has found nothing to do.
+    idle: bool,
+}
+
+/// The pipe that signals write to.
+#[derive(Clone, Copy)]
+enum Pipe {
     /// No turn has had to wait yet.
-    #[default]
     Unknown,
     /// There is none: Python runs signal handlers in the main thread of the main interpreter alone, and this is another.
     None,
     /// Its writing end.
-    Pipe(i32),
+    Write(i32),
 }
 
 impl Alarm {
+    const fn new(idle: bool) -> Self {
+        Self { pipe: Pipe::Unknown, idle }
+    }
+
+    /// The longest wait that signals need not end; `None` if they must end any.
+    fn doze(self) -> Option<f64> {
+        (!wakeup::IS_FREE && !self.idle && matches!(self.pipe, Pipe::Write(_))).then_some(DOZE_SECS)
+    }
+
+    fn find_pipe(&mut self, event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
+        let py = event_loop.py();
+        if matches!(self.pipe, Pipe::Unknown) {
+            self.pipe = Pipe::None;
+            if wakeup::is_main_interpreter(py) {
+                let number: Option<i32> = event_loop.call_method0(intern!(py, "_own_wakeup_fd"))?.extract()?;
+                self.pipe = number.map_or(Pipe::None, Pipe::Write);
+            }
+        }
+        Ok(())
+    }
+
     /// Has signals end the wait that comes next, until the answer is dropped. The answer is nothing where the wake-up
     /// descriptor is not the loop's to borrow.
     ///
     /// # Errors
     /// What a signal handler raises.
-    fn set<'py>(&mut self, event_loop: &Bound<'py, LoopCore>) -> PyResult<Option<Borrowed<'py>>> {
+    fn set<'py>(self, event_loop: &Bound<'py, LoopCore>) -> PyResult<Option<Borrowed<'py>>> {
         let py = event_loop.py();
-        if matches!(self, Self::Unknown) {
-            *self = Self::None;
-            if wakeup::is_main_interpreter(py) {
-                let number: Option<i32> = event_loop.call_method0(intern!(py, "_own_wakeup_fd"))?.extract()?;
-                *self = number.map_or(Self::None, Self::Pipe);
-            }
-        }
-        let Self::Pipe(ours) = *self else { return Ok(None) };
+        let Pipe::Write(ours) = self.pipe else { return Ok(None) };
         let borrowed = Borrowed::new(py, ours);
         let foreign = borrowed.as_ref().err().copied().filter(|foreign| *foreign != ours);
         event_loop.get().foreign_wakeup_fd.store(foreign.unwrap_or(wakeup::NONE), Ordering::Relaxed);
@@ -97,9 +122,16 @@ fn gather(event_loop: &Bound<'_, LoopCore>, alarm: &mut Alarm) -> PyResult<()> {
     let mut timeout = limit();
     let mut borrowed = None;
     if timeout != Some(0.0) {
-        borrowed = alarm.set(event_loop)?;
+        alarm.find_pipe(event_loop)?;
+        let doze = alarm.doze();
+        if doze.is_none() {
+            borrowed = alarm.set(event_loop)?;
+        }
         // A signal handler may have left something to do.
         timeout = limit();
+        if let Some(most) = doze {
+            timeout = Some(timeout.map_or(most, |timeout| timeout.min(most)));
+        }
     }
     let polled = if timeout == Some(0.0) || !core.inbox().falls_asleep() {
         core.with(py, |state| state.core.poll())
@@ -117,7 +149,7 @@ fn gather(event_loop: &Bound<'_, LoopCore>, alarm: &mut Alarm) -> PyResult<()> {
     check_signals(py)?;
     // A program's own clock has gone on while the loop slept.
     let now = if now.is_some() { core.foreign_now(event_loop)? } else { None };
-    core.with(py, |state| state.core.collect(now));
+    alarm.idle = core.with(py, |state| state.core.collect(now)) == 0;
     Ok(())
 }
 
