@@ -127,7 +127,7 @@ def test_an_interrupt_is_seen_whenever_it_comes(backend):
     source = """
         import os, signal, threading, time
         loop = new_loop()
-        asleep, rounds, seen = threading.Semaphore(0), 3000, 0
+        asleep, rounds, seen = threading.Semaphore(0), 1000, 0
         def send():
             for n in range(rounds):
                 asleep.acquire()
