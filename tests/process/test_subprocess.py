@@ -138,7 +138,7 @@ async def test_wait_may_be_called_by_many_and_again(loop):
 
 async def test_the_end_comes_after_all_output(loop):  # T22
     """Up to 3.13, `wait` resolves when the pipes are closed as well; from 3.14 on when the child has ended."""
-    process = await asyncio.create_subprocess_shell("echo one; (sleep 0.1; echo two) &", stdout=PIPE)
+    process = await asyncio.create_subprocess_shell("sleep 0.05; echo one; (sleep 0.1; echo two) &", stdout=PIPE)
     assert await process.wait() == 0
     if sys.version_info < (3, 14):
         assert process.stdout._buffer == b"one\ntwo\n"
