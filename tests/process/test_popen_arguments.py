@@ -149,6 +149,21 @@ async def test_a_descriptor_to_pass_that_is_not_open(loop):
     assert caught.value.filename is None
 
 
+@pytest.mark.parametrize("option", ["pass_fds", "stdin", "stdout", "stderr"])
+async def test_a_number_that_is_free_and_soon_taken_by_the_start_itself(loop, option):
+    """It is an error, or as good as any other number; the start ends in either case."""
+    process = await asyncio.create_subprocess_exec("true")
+    await process.wait()
+    free = os.dup(0)
+    os.close(free)
+    for number in range(free, free + 4):
+        with contextlib.suppress(OSError):
+            given = {option: [number] if option == "pass_fds" else number}
+            process = await asyncio.create_subprocess_exec("true", **given)
+            await process.wait()
+    assert not children()
+
+
 # -- surroundings -------------------------------------------------------------------------------
 
 

@@ -49,6 +49,13 @@ pub struct Program {
     pub umask: Option<u32>,
 }
 
+impl Program {
+    /// The numbers that the child is given.
+    fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        self.streams.iter().flatten().chain(self.kept.iter().flatten()).copied()
+    }
+}
+
 /// What a child could not do on its way to the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {

@@ -18,6 +18,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
 
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use tulipa_core::{Attempt, Code};
 
@@ -112,8 +113,8 @@ impl Starting {
     /// Makes a child that will become the program. It is there at once, under the number `id`.
     ///
     /// # Errors
-    /// As pipe2(2) and clone(2): EAGAIN, EMFILE, ENFILE and ENOMEM say that something is used up, anything else that this
-    /// system does not let a program start children in this way.
+    /// As pipe2(2) and clone(2): EAGAIN, EMFILE, ENFILE and ENOMEM say that something is used up, EBADF that a descriptor
+    /// is not open, anything else that this system does not let a program start children in this way.
     pub fn new(program: Program) -> Result<Self, Code> {
         if program.kept.is_some() {
             body::check_close_range().map_err(Code)?;
@@ -122,6 +123,11 @@ impl Starting {
         let (report, childs_end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
             .and_then(|(read, write)| Ok((above_stdio(read)?, above_stdio(write)?)))
             .map_err(code)?;
+        // Numbers that were not open when they were given, and are now: the child would never seem to begin.
+        let own = [report.as_raw_fd(), childs_end.as_raw_fd()];
+        if program.descriptors().any(|number| own.contains(&number)) {
+            return Err(code(Errno::BADF));
+        }
         let mut plan = Box::new(Plan::new(program, childs_end.as_raw_fd()));
         let all_blocked = AllBlocked::new();
         plan.blocked = all_blocked.before;
