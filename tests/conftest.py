@@ -22,7 +22,7 @@ from tests import backends, differences
 from tests.support.descriptors import open_descriptors
 
 HERE = Path(__file__).parent
-ROOMS = {"loop", "stream", "sockets", "datagram", "pipe", "process", "syscalls", "badinput", "traps"}
+ROOMS = {"loop", "stream", "sockets", "datagram", "pipe", "process", "syscalls", "badinput", "traps", "names"}
 SECONDS_IN_LOOP = 15
 SECONDS_PER_TEST = 30
 
