@@ -145,9 +145,7 @@ class _Flight:
             self._loop._release()
 
 
-def _address_question(
-    host: object, port: object, family: object, kind: object, protocol: object, flags: object
-) -> Question | None:
+def _address_question(host: Any, port: Any, family: Any, kind: Any, protocol: Any, flags: Any) -> Question | None:
     """Return what `socket.getaddrinfo` would ask the C library, or None if only it can tell.
 
     Raises UnicodeError for a host that is no name.
@@ -155,17 +153,17 @@ def _address_question(
     numbers = (family, kind, protocol, flags)
     if not all(isinstance(number, int) and -(2**31) <= number < 2**31 for number in numbers):
         return None
-    if isinstance(port, int) and type(port) is int and 0 <= port <= _PORT_MAX:
+    if _is_just(port, int) and 0 <= port <= _PORT_MAX:
         service: bytes | None = b"%d" % port
-    elif isinstance(port, str) and type(port) is str and port.isascii():
+    elif _is_just(port, str) and port.isascii():
         service = port.encode()
-    elif port is None or type(port) is bytes:
+    elif port is None or _is_just(port, bytes):
         service = port
     else:
         return None
-    if isinstance(host, str) and type(host) is str:
+    if _is_just(host, str):
         name: bytes | None = host.encode("idna")
-    elif host is None or type(host) is bytes:
+    elif host is None or _is_just(host, bytes):
         name = host
     else:
         return None
@@ -175,12 +173,12 @@ def _address_question(
     return Question.addresses(name, service, *numbers)
 
 
-def _name_question(address: object, flags: object) -> Question | None:
+def _name_question(address: Any, flags: Any) -> Question | None:
     """Return what `socket.getnameinfo` would ask the C library, or None if only it can tell."""
-    if type(address) is not tuple or not 2 <= len(address) <= 4:
+    if not _is_just(address, tuple) or not 2 <= len(address) <= 4:
         return None
     host, *numbers = address
-    if type(host) is not str or not host.isascii() or "\0" in host:
+    if not _is_just(host, str) or not host.isascii() or "\0" in host:
         return None
     # The longer form is that of addresses of the sixth version, which have colons.
     if numbers[1:] and ":" not in host:
@@ -190,6 +188,11 @@ def _name_question(address: object, flags: object) -> Question | None:
     if not all(isinstance(number, int) and low <= number <= high for number, low, high in limits):
         return None
     return Question.name(host.encode(), port, flow, scope, flags)
+
+
+def _is_just(value: object, kind: type) -> bool:
+    """Return whether that is the type of the value, and no subclass of it, which might behave in any way."""
+    return type(value) is kind
 
 
 def _member(enumeration: type[IntEnum], number: int) -> int:

@@ -30,7 +30,23 @@ BYTES = [b"127.0.0.1", b"::1", b"fe80::1%lo", b"localhost", b"\xff", b"", b"127.
 HOSTS = [None, *IPV4, *IPV6, *ODD, *BYTES]
 
 PORTS = [None, 0, 80, 65535, 65536, -1, "80", "http", "no-such-service", "", b"80"]
-ODD_PORTS = [2**40, "080", "-1", "+1", "99999", b"http", b"", b"\xff", "80\0", b"80\0", " 80", "\u0664", "\udc80", "4294967295", True]
+ODD_PORTS = [
+    2**40,
+    "080",
+    "-1",
+    "+1",
+    "99999",
+    b"http",
+    b"",
+    b"\xff",
+    "80\0",
+    b"80\0",
+    " 80",
+    "\u0664",
+    "\udc80",
+    "4294967295",
+    True,
+]
 FAMILIES = [0, socket.AF_INET, socket.AF_INET6]
 KINDS = [0, socket.SOCK_STREAM, 77]
 PROTOCOLS = [0, socket.IPPROTO_TCP]
