@@ -85,7 +85,10 @@ TRAPS: dict[str, tuple[str, ...]] = {
         "loop/test_watching.py::test_a_second_reader_replaces_the_first",
         "sockets/test_sock_ownership.py::test_a_transports_socket_is_refused_by_name",
     ),
-    "T20": ("stream/test_cancellation.py::test_the_pattern_of_aiohappyeyeballs",),
+    "T20": (
+        "stream/test_cancellation.py::test_the_pattern_of_aiohappyeyeballs",
+        "stream/test_happy_eyeballs.py::test_cancelled_at_any_point_each_socket_is_closed_once",
+    ),
     "T21": (
         "names/test_answers.py::test_every_combination_gives_what_the_socket_module_gives",
         "names/test_answers.py::test_a_zone_becomes_the_fourth_part_of_the_address",
