@@ -19,9 +19,18 @@ from ._host import Host
 
 __all__ = ["ConnectingMixin"]
 
-# The sockets of the attempt that is under way. A context variable, because a race of addresses
-# makes them in tasks of its own.
-_made: ContextVar[list[socket.socket] | None] = ContextVar("tulipa_sockets_made", default=None)
+
+class _Attempt:
+    """One call of `create_connection`."""
+
+    def __init__(self) -> None:
+        self.made: list[socket.socket] = []
+        self.over = False
+
+
+# The attempt that is under way. A context variable, because a race of addresses connects in tasks of
+# its own.
+_attempt: ContextVar[_Attempt | None] = ContextVar("tulipa_attempt", default=None)
 
 # The servers that an attempt has started.
 _started: ContextVar[list[Any] | None] = ContextVar("tulipa_servers_started", default=None)
@@ -43,25 +52,33 @@ class ConnectingMixin(Host):
             if kwargs.get("sock") is not None:
                 # A socket of the caller's stays the caller's until a transport has it.
                 return await super().create_connection(protocol_factory, host, port, **kwargs)
-            made: list[socket.socket] = []
-            token = _made.set(made)
+            attempt = _Attempt()
+            token = _attempt.set(attempt)
             try:
                 return await super().create_connection(protocol_factory, host, port, **kwargs)
             finally:
-                _made.reset(token)
-                for sock in made:
+                _attempt.reset(token)
+                attempt.over = True
+                for sock in attempt.made:
                     self._close_unless_owned(sock)
 
     async def _connect_sock(self, *args: Any, **kwargs: Any) -> socket.socket:
         inherited: Any = super()
+        attempt = _attempt.get()
+        # A race does not wait for its tasks when it is cancelled. Up to 3.11 one that waited for its turn may go on all
+        # the same, since `wait_for` prefers what it waited for to a cancellation at that moment.
+        if attempt is not None and attempt.over:
+            raise asyncio.CancelledError
         try:
             sock: socket.socket = await inherited._connect_sock(*args, **kwargs)
         finally:
             # A traceback keeps this frame, and the arguments hold a list of exceptions.
             del args, kwargs
-        made = _made.get()
-        if made is not None:
-            made.append(sock)
+        if attempt is not None:
+            if attempt.over:
+                sock.close()
+                raise asyncio.CancelledError
+            attempt.made.append(sock)
         return sock
 
     def _close_unless_owned(self, sock: socket.socket) -> None:
