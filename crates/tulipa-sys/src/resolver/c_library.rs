@@ -149,7 +149,7 @@ pub fn explain(code: i32) -> Vec<u8> {
 
 /// Keeps signals of the process away from the calling thread, so that they reach those which the program made: a
 /// signal taken here would not interrupt the loop's wait. Faults of the thread's own stay with it.
-pub fn block_signals() {
+pub(super) fn block_signals() {
     let mut blocked = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: the first call initializes the set; the others change it and read it. None of these can fail with a set
     // of our own and with signals that exist, and a failure would leave the thread as it was.

@@ -17,7 +17,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use tulipa_core::Code;
 
-pub use c_library::{block_signals, explain};
+pub use c_library::explain;
 pub use pool::{Id, Limits, Pool};
 
 use crate::address::Address;

@@ -12,6 +12,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{io, thread};
 
+use super::c_library::block_signals;
+
 /// The name of the threads, as `/proc`, `top -H` and debuggers show it.
 const THREAD_NAME: &str = "tulipa-names";
 
@@ -141,7 +143,7 @@ impl<Q, A, T> Shared<Q, A, T> {
 
     /// The life of a thread.
     fn serve(&self) {
-        super::block_signals();
+        block_signals();
         let mut state = self.lock();
         loop {
             if let Some((id, question)) = state.waiting.pop_front() {
