@@ -36,6 +36,21 @@ async def test_datagrams_go_to_an_address_and_tell_where_they_came_from(loop, fa
     await closed(receiver, sender)
 
 
+async def test_the_zone_of_a_sender_is_a_number_behind_its_address(loop):
+    """To itself: what is sent to an address of this machine does not leave it."""
+    try:
+        with open("/proc/net/if_inet6") as table:
+            address, *_, interface = next(line.split() for line in table if line.startswith("fe80"))
+    except (FileNotFoundError, StopIteration):
+        pytest.skip("no interface has a link-local address")
+    host = socket.inet_ntop(socket.AF_INET6, bytes.fromhex(address))
+    receiver, protocol, address = await receiver_on(loop, f"{host}%{interface}")
+    receiver.sendto(b"hello", address)
+    await protocol.until_count(1)
+    assert protocol.received == [(b"hello", (host, address[1], 0, socket.if_nametoindex(interface)))]
+    await closed(receiver)
+
+
 @BOTH
 async def test_a_connected_endpoint_needs_no_address(loop, family):
     receiver, protocol, address = await receiver_on(loop, LOOPBACK[family])
