@@ -255,6 +255,7 @@ def test_each_asker_has_an_exception_of_his_own(check):
     check(source)
 
 
+@only_tulipa
 def test_without_a_thread_it_is_an_error_and_the_next_time_is_another(check):
     source = """
         import resource
@@ -265,12 +266,12 @@ def test_without_a_thread_it_is_an_error_and_the_next_time_is_another(check):
             soft, hard = resource.getrlimit(resource.RLIMIT_AS)
             resource.setrlimit(resource.RLIMIT_AS, (size + 2**20, hard))  # too little for a thread's stack
             try:
-                await loop.getaddrinfo("quick.test", 80)
+                await loop.getaddrinfo(b"quick.test", 80)
             except RuntimeError as error:
                 print(str(error)[:22])
             finally:
                 resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-            assert await loop.getaddrinfo("quick.test", 80)
+            assert await loop.getaddrinfo(b"quick.test", 80)
             assert asked()[-1:] == ["quick.test"]
         run(main())
     """
