@@ -38,12 +38,6 @@ BUFFERS_ONE_BY_ONE = "self._buffer.append(memoryview" in source_of(Stream.writel
 
 DIFFERENCES: tuple[Difference, ...] = (
     Difference(
-        "loop/test_interrupts.py::test_an_interrupt_ends_run_forever_of_an_idle_loop",
-        "tulipa-*",
-        "a signal that comes between the last look for signals and the wait is seen when the wait ends, as on asyncio",
-        not_run=True,
-    ),
-    Difference(
         "loop/test_lifecycle.py::test_running_a_*_is_refused",
         "asyncio",
         "CPython 3.13.0: a refused run resets the state of the outer one",
