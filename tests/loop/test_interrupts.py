@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from tests.support.programs import check_program, run_program, start_program
+from tests.support.programs import check_program, run_program, start_program, until_asleep
 
 pytestmark = pytest.mark.all_drivers
 LEAVING = pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
@@ -97,6 +97,7 @@ def test_an_interrupt_ends_a_waiting_loop_with_finally_blocks_run(backend):
     """
     with start_program(backend, source) as program:
         assert program.stdout.readline() == "ready\n"
+        until_asleep(program)
         program.send_signal(signal.SIGINT)
         out, err = program.communicate(timeout=10)
     assert out == "finally\ninterrupted\n"
@@ -117,6 +118,7 @@ def test_an_interrupt_ends_run_forever_of_an_idle_loop(backend):
     """
     with start_program(backend, source) as program:
         assert program.stdout.readline() == "ready\n"
+        until_asleep(program)
         program.send_signal(signal.SIGINT)
         out, err = program.communicate(timeout=10)
     assert (out, err, program.returncode) == ("interrupted False\n", "", 0)
@@ -199,6 +201,7 @@ def test_an_interrupt_that_nobody_catches_ends_the_program_as_python_does(backen
     """
     with start_program(backend, source) as program:
         assert program.stdout.readline() == "ready\n"
+        until_asleep(program)
         program.send_signal(signal.SIGINT)
         _, err = program.communicate(timeout=10)
     assert program.returncode == -signal.SIGINT

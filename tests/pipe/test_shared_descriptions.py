@@ -131,8 +131,7 @@ def test_print_never_meets_a_full_pipe_as_an_error(backend):  # P6
             transport.abort()
         run(main())
     """
-    program = start_program(backend, source)
-    with program:
+    with start_program(backend, source) as program:
         out, err = program.communicate(timeout=20)
     assert "BlockingIOError" not in err
     assert out.count("\n") == 2000

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import textwrap
+import time
 
 SECONDS = 25
 
@@ -20,13 +22,28 @@ def run_program(backend, source, *args, flags=(), seconds=SECONDS, env=None, pre
     )
 
 
+@contextlib.contextmanager
 def start_program(backend, source, *args, flags=(), env=None, **options):
-    """The same, started but not awaited."""
+    """The same, started but not awaited. It is killed at the end, if it still runs, so as to disturb no other test."""
     command = [sys.executable, *flags, "-c", backend.preamble + textwrap.dedent(source), *args]
     environment = {**os.environ, "PYTHONFAULTHANDLER": "1", **(env or {})}
     options.setdefault("stdout", subprocess.PIPE)
     options.setdefault("stderr", subprocess.PIPE)
-    return subprocess.Popen(command, text=True, env=environment, **options)
+    with subprocess.Popen(command, text=True, env=environment, **options) as program:
+        try:
+            yield program
+        finally:
+            program.kill()
+
+
+def until_asleep(program) -> None:
+    """Return once a started program has nothing to do and waits for something."""
+    while program.poll() is None:
+        with open(f"/proc/{program.pid}/stat") as file:
+            state = file.read().rpartition(")")[2].split()[0]
+        if state == "S":
+            return
+        time.sleep(0.001)
 
 
 def check_program(backend, source, *args, **options) -> str:
