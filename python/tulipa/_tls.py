@@ -10,6 +10,7 @@ only what `asyncio.Transport` documents is asked for. What asyncio's own TLS giv
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import ssl as ssl_module
 import sys
@@ -22,7 +23,7 @@ from ._compat import SENDFILE_FALLBACK, SSL_HANDSHAKE_TIMEOUT, SSL_SHUTDOWN_TIME
 from ._host import Host
 from ._native import TlsCore, TlsTransportCore
 
-__all__ = ["TLS_VARIABLE", "TlsMixin", "TlsProtocol", "TlsTransport", "choose_tls_engine"]
+__all__ = ["TLS_VARIABLE", "TlsMixin", "TlsProtocol", "SSLTransport", "choose_tls_engine"]
 
 TLS_VARIABLE = "TULIPA_TLS"
 
@@ -53,8 +54,11 @@ def choose_tls_engine() -> str:
     return name
 
 
-class TlsTransport(TlsTransportCore, asyncio.Transport):
-    """What a program writes plaintext to."""
+class SSLTransport(TlsTransportCore, asyncio.Transport):
+    """What a program writes plaintext to.
+
+    Some look for "SSL" in the name, to tell it from a plain transport.
+    """
 
     _start_tls_compatible = True
     _sendfile_compatible = SENDFILE_FALLBACK
@@ -195,6 +199,7 @@ class TlsProtocol(TlsCore, asyncio.Protocol):
     __slots__ = (
         "_app_state",
         "_app_transport",
+        "_context",
         "_eof_received",
         "_handshake_start",
         "_handshake_timeout",
@@ -233,6 +238,7 @@ class TlsProtocol(TlsCore, asyncio.Protocol):
         self._app_state = _INIT if call_connection_made else _MADE
         self._eof_received = False
         self._shaken = False
+        self._context: contextvars.Context | None = None
         self._reason: BaseException | None = None
         self._handshake_start = 0.0
         self._handshake_timer: asyncio.TimerHandle | None = None
@@ -240,13 +246,14 @@ class TlsProtocol(TlsCore, asyncio.Protocol):
         self._app_protocol = protocol
         hostname = server_hostname if server_hostname and not server_side else None
         self._sslobj: ssl_module.SSLObject = self._open(loop._tls_engine, self._sslcontext, server_side, hostname)
-        self._app_transport: TlsTransport | None = TlsTransport(loop, self)
+        self._app_transport: SSLTransport | None = SSLTransport(loop, self)
 
     # -- the transport below ----------------------------------------------------------
 
     def connection_made(self, transport: Any) -> None:
         """Begin the handshake over `transport`."""
         self._transport = transport
+        self._context = getattr(transport, "_context", None) or contextvars.copy_context()
         self._set_lower(transport)
         self._start_handshake()
 
@@ -347,7 +354,8 @@ class TlsProtocol(TlsCore, asyncio.Protocol):
             protocol: Any = self._app_protocol
             protocol.connection_made(self._app_transport)
         self._wake_up(None)
-        self._read()
+        # What came with the handshake's last bytes is the program's when it knows the transport: `start_tls` has returned.
+        self._loop.call_soon(self._drive)
 
     def _wake_up(self, exc: BaseException | None) -> None:
         waiter, self._waiter = self._waiter, None
@@ -486,7 +494,8 @@ class TlsProtocol(TlsCore, asyncio.Protocol):
         if self._app_reading_paused:
             self._app_reading_paused = False
             if self._phase in (_WRAPPED, _FLUSHING, _SHUTDOWN):
-                self._loop.call_soon(self._drive)
+                # In the connection's context, whoever resumes (T18).
+                self._loop.call_soon(self._drive, context=self._context)
 
     def _tell_writing(self, method: str) -> None:
         """Call the protocol's `pause_writing` or `resume_writing`."""

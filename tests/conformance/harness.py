@@ -147,7 +147,11 @@ class Runner:
                 for test in considered
                 if (names and test not in names) or (test in outcomes and outcomes[test].kind == "passed")
             ],
-            not_asyncios=[test for test in considered if asyncio_judges and test in on_asyncio.keys() - shared],
+            not_asyncios=[
+                test
+                for test in considered
+                if asyncio_judges and test in on_asyncio.keys() - shared and not listed[test].on_purpose
+            ],
         )
 
     def _on_asyncio(self, module, failed):

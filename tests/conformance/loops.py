@@ -22,3 +22,14 @@ def version_of(specification):
     except ImportError:
         return None
     return getattr(package, "__version__", None)
+
+
+def let_tests_fill_the_backlog():
+    """Give TLS transports the method by which asyncio's own lets its tests queue what is not to be encrypted yet."""
+    from tulipa._tls import SSLTransport
+
+    def append(self, data):
+        self._ssl_protocol.pause_writing()
+        self.write(data)
+
+    SSLTransport._test__append_write_backlog = append

@@ -12,7 +12,7 @@ import asyncio.unix_events
 import importlib
 import sys
 
-from loops import STOCK, is_tulipa
+from loops import STOCK, is_tulipa, let_tests_fill_the_backlog
 
 #: How asyncio's tests choose a poller, and how a loop with a `driver` argument is told the same.
 DRIVER_OF_SELECTOR = {
@@ -92,6 +92,8 @@ def install(specification, driver=None):
             policy._loop_factory = maker
 
     _use_in_test_utilities(maker)
+    if is_tulipa(specification):
+        let_tests_fill_the_backlog()
 
 
 def _use_in_test_utilities(maker):

@@ -4,6 +4,8 @@ import importlib
 import multiprocessing
 import os
 
+from loops import is_tulipa, let_tests_fill_the_backlog
+
 
 def prepare(specification, driver):
     """Let `import uvloop` give the loop named by `specification`; the stand-in itself is in `uvloop_stand_in`."""
@@ -13,3 +15,5 @@ def prepare(specification, driver):
     # What the tests were written for; 3.14 starts each process anew, and `test_regr1` gives ten of them 5 seconds.
     multiprocessing.set_start_method("fork")
     importlib.import_module("uvloop._testbase")
+    if is_tulipa(specification):
+        let_tests_fill_the_backlog()
