@@ -109,6 +109,13 @@ DIFFERENCES: tuple[Difference, ...] = (
         "asyncio passes on that epoll refuses files and some devices",
     ),
     Difference(
+        "stream/test_server.py::test_clients_can_be_closed_or_aborted",
+        "asyncio",
+        "T8: close_clients and abort_clients came with 3.13",
+        when=V < (3, 13),
+        not_run=True,
+    ),
+    Difference(
         "loop/test_lifecycle.py::test_running_a_*_is_refused",
         "asyncio",
         "CPython 3.13.0: a refused run resets the state of the outer one",

@@ -38,6 +38,7 @@ __all__ = [
     "SSL_HANDSHAKE_TIMEOUT",
     "SSL_SHUTDOWN_TIMEOUT",
     "callback_source",
+    "complete_server",
     "extract_stack",
     "getaddrinfo_is_pythons_own",
     "getnameinfo_is_pythons_own",
@@ -133,9 +134,37 @@ SendfileNotAvailableError: type[RuntimeError] = _private(sys.modules["asyncio.ex
 # (host, port, family, type, proto, flow, scope) -> one getaddrinfo entry, or None for a name.
 ipaddr_info: Callable[..., tuple[Any, ...] | None] = _private(base_events, "_ipaddr_info")
 
+
+class _ServerBefore313(base_events.Server):
+    """A server that can close its clients, which asyncio's can from 3.13 on."""
+
+    def close_clients(self) -> None:
+        """Close all connections of the server; see asyncio.Server."""
+        for transport in self._client_transports():
+            transport.close()
+
+    def abort_clients(self) -> None:
+        """End all connections of the server at once; see asyncio.Server."""
+        for transport in self._client_transports():
+            transport.abort()
+
+    def _client_transports(self) -> list[Any]:
+        loop: Any = self.get_loop()
+        return [transport for transport in loop._transports.values() if transport._server is self]
+
+
+_Server: type[asyncio.Server] = _private(base_events, "Server") if PYTHON >= (3, 13) else _ServerBefore313
+
 # The arguments are (loop, sockets, protocol_factory, ssl, backlog, ssl_handshake_timeout,
 # ssl_shutdown_timeout) on every version from 3.11 to 3.15.
-make_server: Callable[..., asyncio.Server] = _private(base_events, "Server")
+make_server: Callable[..., asyncio.Server] = _Server
+
+
+def complete_server(server: asyncio.Server) -> None:
+    """Give a server that asyncio has made what later versions of asyncio would have given it (T8)."""
+    if type(server) is base_events.Server and PYTHON < (3, 13):
+        server.__class__ = _Server
+
 
 SENDFILE_FALLBACK: Any = _private(constants, "_SendfileMode").FALLBACK
 SENDFILE_TRY_NATIVE: Any = _private(constants, "_SendfileMode").TRY_NATIVE

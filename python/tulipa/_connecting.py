@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from ._compat import complete_server
 from ._host import Host
 
 __all__ = ["ConnectingMixin"]
@@ -132,7 +133,9 @@ class ConnectingMixin(Host):
             started: list[Any] = []
             token = _started.set(started)
             try:
-                return await super().create_server(protocol_factory, host, port, **kwargs)
+                server: asyncio.Server = await super().create_server(protocol_factory, host, port, **kwargs)
+                complete_server(server)
+                return server
             except BaseException:
                 # Started, and then cancelled before anybody got to know it.
                 for server in started:

@@ -169,7 +169,6 @@ async def test_wait_closed_waits_for_connections(loop):  # T45
     await served.made[0].until("connection_lost")
 
 
-@pytest.mark.skipif(V < (3, 13), reason="close_clients and abort_clients came with Python 3.13")
 @pytest.mark.parametrize("how", ["close_clients", "abort_clients"])
 async def test_clients_can_be_closed_or_aborted(loop, how):  # T8
     served = new_served()
