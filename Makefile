@@ -9,7 +9,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build build-debug test test-debug test-rust test-tree test-version test-python lint format types stubs demo bench wheel clean
+.PHONY: help setup build build-debug test test-debug test-rust test-tree test-version test-python lint format types stubs downstream demo bench wheel clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory --no-builtin-rules
@@ -96,6 +96,9 @@ test-tree: $(VENV)/.dev  ## the tree reads itself: walls, long files, dead links
 
 test-python: build  ## the Python tests, CPython's own asyncio suite included
 	$(PY) -m pytest --ignore=tests/tree $(ARGS)
+
+downstream: build  ## the suites of large projects, on asyncio and on tulipa; ARGS="anyio" for one
+	$(PY) tests/downstream/main.py $(ARGS)
 
 ## -- checking -----------------------------------------------------------------------------
 
