@@ -84,9 +84,14 @@ def report(project, suite, options):
 
 
 def print_comparison(comparison, reasons):
+    # Tests that fail for one cause say the same in the end; it is shown once.
+    shown = set()
     for difference in comparison.differences:
         print(f"  DIFFERS  {difference.test}: {difference.kind} on tulipa; {how_again(difference)}")
-        print("".join(f"           {line}\n" for line in difference.detail.splitlines()[-40:]), end="")
+        lines = difference.detail.partition("\n-- ")[0].rstrip().splitlines()
+        if lines and lines[-1] not in shown:
+            shown.add(lines[-1])
+            print("".join(f"           {line}\n" for line in lines[-40:]), end="")
     for test in comparison.stale:
         print(f"  STALE    {test} is in explained.py, but passes or does not exist: take it off the list")
     for difference in comparison.unstable:
