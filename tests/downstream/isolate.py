@@ -37,8 +37,12 @@ def isolation():
     namespaces = [unshare, "--net", "--mount"]
     if os.getuid() != 0:
         namespaces.append("--map-root-user")
-    prefix = [*namespaces, sys.executable, str(pathlib.Path(__file__).resolve())]
-    return prefix if subprocess.run([*prefix, "true"], capture_output=True).returncode == 0 else []
+    # In a chroot, whose / is no mount, only the second works.
+    for propagation in ("private", "unchanged"):
+        prefix = [*namespaces, "--propagation", propagation, sys.executable, str(pathlib.Path(__file__).resolve())]
+        if subprocess.run([*prefix, "true"], capture_output=True).returncode == 0:
+            return prefix
+    return []
 
 
 def set_up_loopback():
@@ -53,6 +57,8 @@ def set_up_loopback():
 
 
 def main(command):
+    if " shared:" in pathlib.Path("/proc/self/mountinfo").read_text():
+        sys.exit("mounts made here would appear outside")
     set_up_loopback()
     with tempfile.NamedTemporaryFile("w", prefix="hosts-") as hosts:
         hosts.write(HOSTS)
