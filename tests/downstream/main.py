@@ -116,13 +116,16 @@ def how_again(difference):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog="What follows -- goes to pytest.")
-    parser.add_argument("projects", nargs="*", choices=[*PROJECTS, []], metavar="project", help=", ".join(PROJECTS))
+    parser.add_argument("projects", nargs="*", metavar="project", help=", ".join(PROJECTS))
     parser.add_argument("--limit", type=float, default=Suite.limit, help="seconds for one run of a suite (%(default)s)")
     parser.add_argument("--again", type=int, default=AGAIN, help="how often a test that differs is run again")
     parser.add_argument("--json", help="the file for the results, by default below target/downstream")
     arguments = sys.argv[1:]
     split = arguments.index("--") if "--" in arguments else len(arguments)
     options = parser.parse_args(arguments[:split])
+    for name in options.projects:
+        if name not in PROJECTS:
+            parser.error(f"no project {name!r}: choose from {', '.join(PROJECTS)}")
 
     # A shell that starts this in the background has SIGINT ignored, and so would every test of it be run.
     signal.signal(signal.SIGINT, signal.default_int_handler)

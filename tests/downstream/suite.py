@@ -68,7 +68,7 @@ class Suite:
     #: What isolates a command from the machine (isolate.py).
     isolation: tuple[str, ...] = ()
     #: For one run of all tests, in seconds.
-    limit: float = 1800.0
+    limit: float = 3600.0
     #: More arguments for pytest.
     arguments: tuple[str, ...] = ()
 
