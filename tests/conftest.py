@@ -22,7 +22,8 @@ from tests import backends, differences
 from tests.support.descriptors import open_descriptors
 
 HERE = Path(__file__).parent
-ROOMS = {"loop", "stream", "sockets", "datagram", "pipe", "process", "syscalls", "badinput", "tls", "traps"}
+ROOMS = {"loop", "stream", "sockets", "datagram", "pipe", "process", "syscalls", "badinput"}
+ROOMS |= {"tls", "traps", "differential", "soak"}
 SECONDS_IN_LOOP = 15
 SECONDS_PER_TEST = 30
 
