@@ -85,7 +85,7 @@ class TransportEnd(End):
     @property
     def says_goodbye(self) -> bool:
         """Whether it is a TLS connection that the program has closed. What comes from the peer until it has closed its
-        side as well is dropped by tulipa; asyncio hands some of it on, or reports OpenSSL's complaint about it."""
+        side as well is dropped by tulipa; asyncio hands some of it on, or ends with OpenSSL's complaint."""
         return self.closed and self.is_secure
 
     def made(self, transport) -> None:
@@ -104,7 +104,8 @@ class TransportEnd(End):
 
     def end(self, error) -> None:
         self.lost = True
-        self.happened("connection_lost", "" if self.says_goodbye else f" {family(error)}")
+        if not self.says_goodbye:
+            self.happened("connection_lost", f" {family(error)}")
 
     def unsent(self) -> int:
         """How much waits to be sent. A TLS transport of asyncio that has ended cannot say."""
@@ -116,6 +117,8 @@ class TransportEnd(End):
         transport = self.transport
         if transport is None:
             return "never connected"
+        if self.says_goodbye:
+            return "closed"
         said = ["received a part" if self.is_cut else f"received {self.received}"]
         said.append("closing" if transport.is_closing() else "open")
         # asyncio's TLS transports read for ever, by what they say.
@@ -159,7 +162,7 @@ class Buffered(Stream, asyncio.BufferedProtocol):
         self.buffer = bytearray(BUFFER)
 
     def get_buffer(self, sizehint):
-        return self.buffer
+        return memoryview(self.buffer)
 
     def buffer_updated(self, count):
         self.end.data(bytes(self.buffer[:count]))

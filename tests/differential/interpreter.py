@@ -193,6 +193,9 @@ class World:
             # so do those of a stream that was closed with bytes in its buffer.
             self.note(actor, f"{name}: too late")
             return None
+        if actor in self.ends and name in ("pause", "close", "abort", "raise"):
+            # How much had come by then depends on which end the poller names first.
+            self.ends[actor].is_cut = True
         if name == "raise":
             if me.wrote_to_the_dead:
                 # Which of the two errors ends the connection depends on when written bytes leave.
