@@ -18,6 +18,7 @@ mod ready;
 pub mod sim;
 mod slots;
 pub mod stream;
+mod sync;
 pub mod time;
 mod timers;
 pub mod token;
