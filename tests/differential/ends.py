@@ -80,7 +80,7 @@ class TransportEnd(End):
 
     @property
     def is_over(self) -> bool:
-        return self.lost or self.aborted and self.is_secure
+        return self.lost or (self.is_secure and (self.aborted or self.closed))
 
     @property
     def says_goodbye(self) -> bool:

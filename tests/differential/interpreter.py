@@ -97,7 +97,7 @@ class World:
             await self.settle()
             self.look(f"after round {number}")
         for end in self.ends.values():
-            if isinstance(end, TransportEnd) and not end.is_over:
+            if isinstance(end, TransportEnd) and not (end.lost or end.aborted):
                 self.cut(end)
                 end.transport.abort()
         for task in self.tasks.values():
