@@ -9,7 +9,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build build-debug test test-debug test-rust test-tree test-version test-python lint format types stubs compatibility downstream demo bench wheel clean
+.PHONY: help setup build build-debug test test-debug test-rust test-tree test-version test-python lint format types stubs compatibility downstream soak shuttle valgrind demo bench wheel clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory --no-builtin-rules
@@ -104,6 +104,23 @@ compatibility: build  ## run the others' suites, record what they find, and writ
 
 downstream: build  ## the suites of large projects, on asyncio and on tulipa; ARGS="anyio" for one
 	$(PY) tests/downstream/main.py $(ARGS)
+
+## -- testing for longer -------------------------------------------------------------------
+# Not part of `test`: minutes each, and tools that not everybody has.
+
+# How long the soak churns, what its jobs draw from, and on which loop.
+SECONDS ?= 120
+SEED ?=
+LOOP ?= tulipa-epoll
+
+soak: build  ## connections, TLS, processes and cancellations for two minutes: nothing is left
+	for engine in openssl memorybio; do TULIPA_TLS=$$engine $(PY) -m tests.soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) --loop $(LOOP); done
+
+shuttle:  ## the inbox between threads, in all orders in which they can meet
+	CARGO_TARGET_DIR=$(TARGET_RUST)/shuttle cargo test --quiet --release $(LOCKED) --manifest-path tests/shuttle/Cargo.toml
+
+valgrind:  ## the tests of the pure Rust crates under valgrind's memcheck
+	CARGO_TARGET_DIR=$(TARGET_RUST) scripts/valgrind.sh
 
 ## -- checking -----------------------------------------------------------------------------
 

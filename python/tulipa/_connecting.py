@@ -118,7 +118,10 @@ class ConnectingMixin(Host):
         if sock.fileno() != -1:
             with contextlib.suppress(RuntimeError, ValueError):  # A transport has it, or it is closed.
                 self._ensure_fd_no_transport(sock)
-                sock.close()
+                # A transport that is closing still has it, and closes it in its turn. Closed now, its number could
+                # go to somebody whom the end of that transport would then tell that the descriptor is gone. # R1
+                if sock.fileno() not in self._transports:
+                    sock.close()
 
     if not TYPE_CHECKING:  # The inherited overloads say it better.
 

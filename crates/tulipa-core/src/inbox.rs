@@ -1,7 +1,6 @@
 //! Calls from other threads.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use crate::sync::{AtomicBool, Mutex, Ordering, PoisonError};
 
 /// Wakes a loop that sleeps in [`Nap::sleep`](crate::Nap::sleep). May be called from any thread, at any time, and more
 /// often than needed.

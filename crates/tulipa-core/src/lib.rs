@@ -19,6 +19,7 @@ mod rounds;
 pub mod sim;
 mod slots;
 pub mod stream;
+mod sync;
 pub mod time;
 mod timers;
 pub mod token;
