@@ -8,8 +8,8 @@ class Difference:
     """Tests that fail for one reason, on Python versions from `since` up to and without `before`.
 
     A test that is listed runs all the same and must fail: one that passes has to be taken off the list. `hangs` says
-    that it would sit until the time limit; such a test is not run at all, and is the only kind that is not. `on_purpose`
-    says that asyncio passes it, and that docs/compatibility.md lists why tulipa does not.
+    that it would sit until the time limit; such a test is not run at all, and is the only kind that is not.
+    `on_purpose` says that asyncio passes it, and that docs/compatibility.md lists why tulipa does not.
     """
 
     reason: str

@@ -71,7 +71,7 @@ TLS_EOF_WHILE_PAUSED = (
 # -- what tulipa has otherwise, on purpose -------------------------------------------------
 
 CLOSING_WAKES = (
-    "wants a `sock_recv` to go on waiting when the program closes its socket, as on asyncio; closing wakes whoever waits"
+    "wants a `sock_recv` to wait on when the program closes its socket, as on asyncio; closing wakes whoever waits"
 )
 
 _TCP = "test_tcp.Test_UV_TCP."
