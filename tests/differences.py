@@ -185,12 +185,6 @@ DIFFERENCES: tuple[Difference, ...] = (
         not_run=True,
     ),
     Difference(
-        "stream/test_reused_numbers.py::test_whoever_gets_the_number_of_a_socket_closed_with_its_transport_*",
-        "tulipa-*",
-        "a fault: the end of a transport tells who waits on its number, though the number is somebody else's by then",
-        not_run=True,
-    ),
-    Difference(
         "datagram/test_udp.py::test_a_factory_that_raises_leaves_nothing_behind",
         "asyncio",
         "asyncio leaves the socket to the garbage collector",

@@ -354,7 +354,7 @@ class TlsProtocol(TlsCore, asyncio.Protocol):
             protocol: Any = self._app_protocol
             protocol.connection_made(self._app_transport)
         self._wake_up(None)
-        # What came with the handshake's last bytes waits until the program knows the transport: `start_tls` returns first.
+        # What came with the last bytes of the handshake waits until `start_tls` has returned.
         self._loop.call_soon(self._drive)
 
     def _wake_up(self, exc: BaseException | None) -> None:

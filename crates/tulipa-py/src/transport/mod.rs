@@ -377,8 +377,12 @@ pub(crate) fn release(
         }
         state.core.release(token)
     });
-    drop(remains);
     let file = fields.file.take(py);
+    // A file that was closed behind the transport's back has left its number to somebody else (R6).
+    let number = |file: &Bound<'_, PyAny>| file.call_method0(intern!(py, "fileno"))?.extract::<i32>();
+    let still_ours = file.as_ref().is_none_or(|file| number(file).is_ok_and(|number| number == fd));
+    let evicted = if still_ours { watch::evict(event_loop, fd) } else { Ok(()) };
+    drop(remains);
     let server = fields.server.take(py);
     drop(fields.protocol.take(py));
     drop(fields.exception.take(py));
@@ -401,8 +405,7 @@ pub(crate) fn release(
     if let Some(server) = server {
         open::detach(&server, transport)?;
     }
-    watch::evict(event_loop, fd)?;
-    closed
+    closed.and(evicted)
 }
 
 /// What `write` was given, as a chunk: by reference where nobody can change it, else a copy (T14).
