@@ -47,7 +47,6 @@ FAILS: dict[str, str] = {
     "tls/test_flow_control.py::test_the_size_of_one_large_write": "asyncio counts one layer of two",
     "tls/test_protocols.py::test_a_buffered_protocol_may_give_a_bytearray": "asyncio writes into a copy of its slice",
     "tls/test_resources.py::test_an_idle_connection_is_small": "asyncio keeps 256 KiB for each connection",
-    "tls/test_start_tls.py::test_a_transport_ended_during_the_upgrade_is_an_error": "asyncio returns None",
     "tls/test_start_tls.py::test_what_was_written_plain_goes_out_plain_and_first": "asyncio never resumes its protocol",
     "tls/test_start_tls.py::test_a_protocol_whose_upgrade_*_hears_of_the_end": "asyncio tells it nothing",
 }

@@ -264,6 +264,7 @@ class TlsProtocol(TlsCore, asyncio.Protocol):
         if self._app_transport is not None:
             self._app_transport._closed = True
         protocol: Any = self._app_protocol
+        told = self._app_state != _INIT
         if self._app_state in (_MADE, _EOF):
             self._app_state = _LOST
             self._loop.call_soon(protocol.connection_lost, exc)
@@ -272,8 +273,10 @@ class TlsProtocol(TlsCore, asyncio.Protocol):
         self._set_lower(None)
         self._app_transport = None
         self._app_protocol = None
-        if self._waiter is not None:
-            self._wake_up(exc or ConnectionAbortedError("the connection was closed during the TLS handshake"))
+        if exc is None and not told:
+            # Nobody has got a transport, and nobody will.
+            exc = ConnectionAbortedError("the connection was closed during the TLS handshake")
+        self._wake_up(exc)
         self._cancel_timers()
 
     def eof_received(self) -> bool | None:
@@ -554,6 +557,7 @@ class TlsMixin(Host):
         `transport` is anything that reads and writes as `asyncio.Transport` documents: a socket, a
         pair of pipes, TLS itself, a class of the program's own. Timeouts are in seconds.
 
+        None if `transport` is closing, or was closed meanwhile without an error, as on asyncio.
         Raises TypeError for what is no SSLContext or no such transport, `ssl.SSLError` and
         `ConnectionError` for a handshake that fails; `transport` is closed then.
 
@@ -566,7 +570,7 @@ class TlsMixin(Host):
                 f"transport {transport!r} is not supported by start_tls(); it needs a transport that reads and writes"
             )
         if transport.is_closing():
-            raise ConnectionAbortedError(f"cannot start TLS: transport {transport!r} is closing or closed")
+            return None
         waiter = self.create_future()
         tls = TlsProtocol(
             self,
@@ -601,7 +605,8 @@ class TlsMixin(Host):
             if app_transport is not None:
                 app_transport._closed = True
             raise
-        return app_transport
+        # None: what `connection_lost` leaves.
+        return tls._app_transport
 
 
 def _is_stream(transport: Any) -> bool:

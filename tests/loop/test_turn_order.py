@@ -1,5 +1,6 @@
 """The order of one turn: what was ready, then I/O, then due timers; what they add waits for the next turn. # T16"""
 
+import asyncio
 import socket
 
 import pytest
@@ -153,3 +154,23 @@ def test_run_until_complete_returns_in_the_turn_after_the_future_is_done(loop):
     loop.call_soon(lambda: loop.call_soon(seen.append, 2))
     assert loop.run_until_complete(future) == 7
     assert seen == [1, 2]
+
+
+async def test_calls_of_other_threads_come_before_what_is_scheduled_later(loop):
+    """Also where the later is a protocol's callback."""
+    seen = []
+
+    class Protocol(asyncio.Protocol):
+        def eof_received(self):
+            loop.call_soon_threadsafe(seen.append, "call")
+
+        def connection_lost(self, exc):
+            seen.append("lost")
+            ended.set_result(None)
+
+    ended = loop.create_future()
+    left, right = socket.socketpair()
+    await loop.create_connection(Protocol, sock=left)
+    right.close()
+    await ended
+    assert seen == ["call", "lost"]

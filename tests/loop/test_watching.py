@@ -108,6 +108,16 @@ async def test_removal_tells_whether_there_was_one(loop):  # T42
         assert loop.remove_writer(left) is False
 
 
+async def test_an_object_that_was_closed_can_be_removed(loop):  # T44
+    """anyio removes its sockets after they were closed."""
+    with socket_pair() as (left, right):
+        loop.add_reader(left, print)
+        left.close()
+        assert loop.remove_reader(left) is True
+        with pytest.raises(ValueError):
+            loop.remove_reader(left)
+
+
 async def test_a_second_reader_replaces_the_first(loop):  # T19 G12
     with socket_pair() as (left, right):
         calls = []

@@ -99,6 +99,9 @@ pub struct Loop<D: Driver, H: Host> {
     slots: Slots<Slot<D, H>>,
     rounds: Rounds,
     dirty: Vec<Token>,
+    /// Streams that may have more to read without being reported again. They are read with what the next wait reports,
+    /// after the calls that callbacks have scheduled meanwhile.
+    again: Vec<Token>,
     inbox: Arc<Inbox<H::Callback>>,
 }
 
@@ -125,6 +128,7 @@ impl<D: Driver, H: Host> Loop<D, H> {
             slots: Slots::new(),
             rounds: Rounds::default(),
             dirty: Vec::new(),
+            again: Vec::new(),
             inbox,
         }
     }
@@ -168,7 +172,7 @@ impl<D: Driver, H: Host> Loop<D, H> {
         if self.inbox.is_pending() {
             self.take_inbox();
         }
-        if !self.ready.is_empty() || !self.dirty.is_empty() {
+        if !self.ready.is_empty() || !self.dirty.is_empty() || !self.again.is_empty() {
             return Some(0.0);
         }
         let most = if self.rounds.are_due() { PAUSE_SECS } else { WAIT_MAX };
@@ -206,6 +210,7 @@ impl<D: Driver, H: Host> Loop<D, H> {
         if self.inbox.is_pending() {
             self.take_inbox();
         }
+        self.ready.extend(self.again.drain(..).map(Ready::Read));
         while let Some(completion) = self.driver.next_completion() {
             self.completed(completion);
         }

@@ -34,6 +34,8 @@ pub(crate) struct Watched {
     /// A weak reference to the socket object that the operations came with, to tell it from a later one with the same
     /// number.
     pub(crate) socket: Option<Obj>,
+    /// What `add_reader` or `add_writer` was given, if it was no number. It is known again when it has none any more.
+    pub(crate) object: Option<Obj>,
 }
 
 /// What is touched in short sections only.
@@ -325,6 +327,7 @@ impl LoopCore {
                     result = visit.call(object.as_py());
                 }
             };
+            state.watches.values().filter_map(|watched| watched.object.as_ref()).for_each(&mut one);
             state.core.held(&mut |held| match held {
                 Held::Callback(object) | Held::Waiter(object) => one(object),
                 Held::Owner(owner) => one(owner.object()),

@@ -150,7 +150,7 @@ fn watched(state: &mut State, fd: i32) -> Result<Token, tulipa_core::Code> {
         Some(watched) => Ok(watched.token),
         _ => {
             let token = state.core.watch(Source::watched(fd)?);
-            state.watches.insert(fd, Watched { token, socket: None });
+            state.watches.insert(fd, Watched { token, socket: None, object: None });
             Ok(token)
         }
     }
@@ -179,13 +179,20 @@ fn set(object: &Bound<'_, PyAny>, args: Arguments<'_, '_>, direction: Direction,
     }
     let handle = handle::new_handle(event_loop, callback, PyTuple::new(py, rest)?, None)?;
     let entry = Obj::from(handle.clone());
+    let given = (!descriptor.is_instance_of::<PyInt>()).then(|| Obj::from(descriptor.clone()));
+    let mut former = None;
     let result = event_loop.get().with(py, |state| {
         let token = watched(state, fd).map_err(|code| (code, None, (None, None)))?;
-        state.core.set_callback(token, direction, Some(entry)).map_err(|(code, refused)| {
+        let before = state.core.set_callback(token, direction, Some(entry)).map_err(|(code, refused)| {
             // A refused registration leaves no trace (T19).
             (code, refused, forget_if_idle(state, fd, token))
-        })
+        })?;
+        if let Some(watched) = state.watches.get_mut(&fd) {
+            former = std::mem::replace(&mut watched.object, given);
+        }
+        Ok(before)
     });
+    drop(former);
     match result {
         Ok(None) => {}
         Ok(Some(replaced)) => {
@@ -203,6 +210,15 @@ fn set(object: &Bound<'_, PyAny>, args: Arguments<'_, '_>, direction: Direction,
     Ok(handle.unbind())
 }
 
+/// The number that an object had when it was given to `add_reader` or `add_writer`, if it is still watched under it. It
+/// may be closed by now, and anyio, among others, removes it afterwards.
+fn known_as(event_loop: &Bound<'_, LoopCore>, object: &Bound<'_, PyAny>) -> Option<i32> {
+    event_loop.get().with(object.py(), |state| {
+        let known = |watched: &Watched| watched.object.as_ref().is_some_and(|given| given.is(object));
+        state.watches.iter().find(|(_, watched)| known(watched)).map(|(fd, _)| *fd)
+    })
+}
+
 fn clear<'py>(
     object: &Bound<'py, PyAny>,
     descriptor: &Bound<'py, PyAny>,
@@ -216,7 +232,11 @@ fn clear<'py>(
         Err(error) if error.is_instance_of::<PyOverflowError>(py) => {
             return Ok(PyBool::new(py, false).to_owned().into_any());
         }
-        number => number?,
+        Err(error) => match known_as(event_loop, descriptor) {
+            Some(fd) => fd,
+            None => return Err(error),
+        },
+        Ok(fd) => fd,
     };
     if !mine {
         check_no_transport(event_loop, fd)?;

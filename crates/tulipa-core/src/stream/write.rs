@@ -86,6 +86,12 @@ impl<D: Driver, H: Host> Stream<D, H> {
         }
         self.write_half = WriteHalf::Closing;
         let effects = self.flush(driver);
+        if self.outgoing.is_empty() && !self.is_lost() {
+            self.write_half = WriteHalf::Closed;
+            if let Err(code) = driver.finish_write(&mut self.source) {
+                return self.fail(Some(code));
+            }
+        }
         Effects { settle: self.must_settle(), ..effects }
     }
 

@@ -90,6 +90,7 @@ impl<D: Driver, H: Host> Loop<D, H> {
         callbacks.extend(self.inbox.take());
         self.batch = 0;
         self.dirty.clear();
+        self.again.clear();
         self.rounds.clear();
         let mut remains = vec![Remains { owner: None, callbacks, waiters: Vec::new() }];
         remains.extend(self.slots.drain().map(|slot| Self::dismantle(&mut self.driver, slot)));

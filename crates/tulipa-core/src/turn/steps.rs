@@ -14,7 +14,10 @@ impl<D: Driver, H: Host> Loop<D, H> {
         match self.slots.get_mut(token) {
             Some(Slot::Stream(stream)) => {
                 let (effects, write) = stream.completed(completion);
-                self.apply(token, effects);
+                if effects.read {
+                    self.ready.push_back(Ready::Read(token));
+                }
+                self.apply(token, Effects { read: false, ..effects });
                 if write {
                     self.ready.push_back(Ready::Write(token));
                 }
@@ -130,7 +133,11 @@ impl<D: Driver, H: Host> Loop<D, H> {
             self.dirty.push(token);
         }
         if effects.read {
-            self.ready.push_back(Ready::Read(token));
+            self.again.push(token);
+        }
+        if (effects.resume || effects.settle || effects.lost) && self.inbox.is_pending() {
+            // Calls that were made before come first.
+            self.take_inbox();
         }
         if effects.resume {
             self.ready.push_back(Ready::Resume(token));

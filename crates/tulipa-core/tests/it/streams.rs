@@ -4,7 +4,7 @@ use tulipa_core::sim::{EndId, Faults, Operation, codes};
 use tulipa_core::{Attempt, Ends, Token, Written};
 
 use crate::bench::Bench;
-use crate::host::Owner;
+use crate::host::{Call, Owner};
 
 /// A bench with one network stream that has begun, owned by 1.
 fn begun(faults: Faults) -> (Bench, Token, EndId) {
@@ -228,6 +228,31 @@ fn a_read_that_fills_its_buffer_is_followed_by_another_and_a_short_one_by_none()
     bench.read_size = 4;
     bench.sim().peer(peer).write(b"12345678ab").unwrap();
     assert_eq!(bench.run_until_quiet(), ["data 1: 1234", "data 1: 5678", "data 1: ab"]);
+}
+
+#[test]
+fn calls_made_meanwhile_come_before_the_rest_of_what_has_arrived() {
+    let (mut bench, token, peer) = begun(Faults::none());
+    bench.read_size = 4;
+    bench.sim().peer(peer).write(b"12345678").unwrap();
+    assert_eq!(bench.turn(), ["data 1: 1234"]);
+    bench.lp.call_soon(Call(2));
+    assert_eq!(bench.turn(), ["call 2", "data 1: 5678"]);
+    assert_eq!(bench.run_until_quiet(), ["nothing 1"]);
+    bench.lp.pause_reading(token);
+    bench.sim().peer(peer).write(b"more").unwrap();
+    assert_eq!(bench.run_until_quiet(), [""; 0]);
+    bench.lp.resume_reading(token);
+    bench.lp.call_soon(Call(3));
+    assert_eq!(bench.turn(), ["call 3", "data 1: more"]);
+}
+
+#[test]
+fn write_eof_with_nothing_to_write_is_done_at_once() {
+    let (mut bench, token, peer) = begun(Faults::none());
+    bench.lp.write_eof(token);
+    assert_eq!(bench.sim().trace().to_string().matches("finish").count(), 1, "before the turn ends");
+    assert_eq!(peer_reads(&mut bench, peer), "end");
 }
 
 #[test]

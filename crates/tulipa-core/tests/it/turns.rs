@@ -167,7 +167,7 @@ fn clearing_hands_everything_back_and_closes_every_source() {
     let callbacks: Vec<_> = remains.iter().flat_map(|remains| remains.callbacks.clone()).collect();
     let waiters: Vec<_> = remains.iter().flat_map(|remains| remains.waiters.clone()).collect();
     assert_eq!(owners, [Owner(1), Owner(2), Owner(3)]);
-    assert_eq!(callbacks, [Call(6), Call(7), Call(8), Call(4)]);
+    assert_eq!(callbacks, [Call(6), Call(8), Call(7), Call(4)]);
     assert_eq!(waiters, [Waiter(5)]);
     assert_eq!((bench.sim().open(), bench.sim().attached()), (0, 0));
     assert!(!bench.lp.has_timers());
