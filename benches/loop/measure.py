@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import trustme
 from workloads.model import Served, Workload
@@ -61,61 +62,67 @@ def prepared_folder() -> Iterator[Path]:
         yield folder
 
 
+@dataclass(frozen=True)
+class Program:
+    process: subprocess.Popen[bytes]
+    errors: IO[bytes]
+
+    def complaint(self) -> str:
+        """The last line that it wrote before it gave up."""
+        self.errors.seek(0)
+        lines = self.errors.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+
 @contextlib.contextmanager
-def started(program: str, control: socket.socket, *arguments: object) -> Iterator[subprocess.Popen]:
+def started(program: str, control: socket.socket, *arguments: object) -> Iterator[Program]:
     """A program of this folder; if it has not ended by itself it is killed."""
     # -E: what the environment says to Python must not make loops differ.
     command = [sys.executable, "-E", HERE / program, *map(str, arguments)]
-    with (
-        tempfile.TemporaryFile() as errors,
-        subprocess.Popen(
+    with tempfile.TemporaryFile() as errors:
+        with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, pass_fds=[control.fileno()]
-        ) as process,
-    ):  # fmt: skip
-        control.close()  # the program has it now, and its end is seen at the other side
-        process.errors = errors
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def complaint(process: subprocess.Popen) -> str:
-    """The last line that a program wrote before it gave up."""
-    process.errors.seek(0)
-    lines = process.errors.read().decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else ""
+        ) as process:  # fmt: skip
+            control.close()  # the program has it now, and the other side sees when that ends
+            try:
+                yield Program(process, errors)
+            finally:
+                process.kill()
 
 
 def measure(loop: str, workload: Workload, folder: Path, processors: Processors, seconds: float) -> Numbers:
     (folder / "socket").unlink(missing_ok=True)
     near, far = socket.socketpair()
-    with (
-        near,
-        started("subject.py", far, loop, workload.name, far.fileno(), folder, processors.loop, seconds) as subject,
-    ):
+    arguments = (loop, workload.name, far.fileno(), folder, processors.loop, seconds)
+    with near, started("subject.py", far, *arguments) as subject:
         if isinstance(workload, Served):
-            arguments = (workload.name, near.fileno(), folder, processors.client, seconds)
-            with started("client.py", near, *arguments) as client:
-                said = ended(client, seconds).decode()
-                reason = complaint(client)
+            said, reason = ask_client(workload, near, folder, processors, seconds)
         else:
-            near.settimeout(seconds + GRACE)
-            try:
-                said = near.makefile().readline()
-            except TimeoutError:
-                raise Failed(f"no numbers within {seconds + GRACE:.0f} s") from None
-            reason = ""
+            said, reason = ask_subject(near, seconds), ""
         numbers = json.loads(said or "{}")
         if "operations" in numbers:
             return numbers
         if "unsupported" in numbers:
             raise Unsupported(numbers["unsupported"])
-        raise Failed(complaint(subject) or reason or "ended without a word")
+        raise Failed(subject.complaint() or reason or "ended without a word")
 
 
-def ended(client: subprocess.Popen, seconds: float) -> bytes:
+def ask_client(
+    workload: Served, control: socket.socket, folder: Path, processors: Processors, seconds: float
+) -> tuple[str, str]:
+    """What a client said in the end, and what it complained of."""
+    arguments = (workload.name, control.fileno(), folder, processors.client, seconds)
+    with started("client.py", control, *arguments) as client:
+        try:
+            said, _ = client.process.communicate(timeout=seconds + GRACE)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"no numbers within {seconds + GRACE:.0f} s") from None
+        return said.decode(), client.complaint()
+
+
+def ask_subject(control: socket.socket, seconds: float) -> str:
+    control.settimeout(seconds + GRACE)
     try:
-        return client.communicate(timeout=seconds + GRACE)[0]
-    except subprocess.TimeoutExpired:
+        return control.makefile().readline()
+    except TimeoutError:
         raise Failed(f"no numbers within {seconds + GRACE:.0f} s") from None

@@ -17,7 +17,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from workloads.model import Workload
+from workloads.model import Served, Workload
+
+# From this share of its processor on, a client cannot ask for more.
+CLIENT_IS_THE_LIMIT = 0.95
 
 
 @dataclass
@@ -79,40 +82,45 @@ def best_peer(outcomes: Outcomes) -> str | None:
 
 def table(workload: Workload, outcomes: Outcomes) -> Table:
     base, best = outcomes.get(loops.BASE), best_peer(outcomes)
+    served = isinstance(workload, Served)
     made = Table(title=f"{workload.name}: {workload.title}", title_style="bold", title_justify="left", box=box.SIMPLE)
     made.add_column("loop", style="bold", no_wrap=True)
     against_best = f"x best peer ({best})" if best else "x best peer"
-    for heading in ("CPU/op", f"x {loops.BASE}", against_best, "ops/s", "p50", "p99", "busy", "client"):
+    seen_by_client = ("p50", "p99", "client") if served else ()
+    for heading in ("CPU/op", f"x {loops.BASE}", against_best, "ops/s", "busy", *seen_by_client):
         made.add_column(heading, justify="right", no_wrap=True)
     for name, outcome in outcomes.items():
         if not outcome.works:
             made.add_row(name, Text("unsupported", "yellow") if outcome.unsupported else Text("failed", "bold red"))
             continue
         comparable = base is not None and base.works and name != loops.BASE
-        made.add_row(
-            name,
-            microseconds(outcome, "cpu_per_operation"),
+        row = [
+            microseconds(outcome.median("cpu_per_operation")),
             str(ratio(outcome, base)) if comparable else "",
             str(ratio(outcome, outcomes[best])) if best and name != best else "",
-            f"{outcome.median('per_second'):,.0f}",
-            microseconds(outcome, "p50"),
-            microseconds(outcome, "p99"),
-            share(outcome, "busy"),
-            share(outcome, "client_busy"),
-            style="green" if name == loops.OURS else "",
-        )
+            throughput(outcome),
+            f"{outcome.median('busy'):.0%}",
+        ]
+        if served:
+            row += [
+                microseconds(outcome.median("p50")),
+                microseconds(outcome.median("p99")),
+                f"{outcome.median('client_busy'):.0%}",
+            ]
+        made.add_row(name, *row, style="green" if name == loops.OURS else "")
     return made
 
 
-def microseconds(outcome: Outcome, name: str) -> str:
-    if name not in derived(outcome.rounds[0]):
-        return ""
-    value = outcome.median(name) * 1e6
+def microseconds(seconds: float) -> str:
+    value = seconds * 1e6
     return f"{value:,.0f} µs" if value >= 100 else f"{value:.2f} µs"
 
 
-def share(outcome: Outcome, name: str) -> str:
-    return f"{outcome.median(name):.0%}" if name in derived(outcome.rounds[0]) else ""
+def throughput(outcome: Outcome) -> str:
+    numbers = derived(outcome.rounds[0])
+    client = outcome.median("client_busy") if "client_busy" in numbers else 0.0
+    limited = client > max(CLIENT_IS_THE_LIMIT, outcome.median("busy"))
+    return f"{'≥ ' if limited else ''}{outcome.median('per_second'):,.0f}"
 
 
 def reasons(outcomes: Outcomes) -> list[str]:

@@ -1,9 +1,10 @@
 """tulipa beside its peers: `make bench`, or `python benches/loop/run.py`.
 
-Each measurement runs in fresh processes: the loop in one, on a processor of its own, and for workloads with a server the
-client in another. The loops take turns within each round. What counts is the processor time that the loop's process
-spends per operation, as the kernel accounts for it; throughput and latency, as the client sees them, stand beside it.
-Where `busy` is far below 100 % the client or the network was the limit, and throughput says little about the loop.
+Each measurement runs in fresh processes: the loop in one, on a processor of its own, and for workloads with a server
+the client in another. The loops take turns within each round. What counts is the processor time that the loop's
+process spends per operation, as the kernel accounts for it; throughput and latency, as the client sees them, stand
+beside it. `busy` and `client` say how much of its processor each of the two had; where the client had all of its, the
+loop could do more than the throughput says, which is then marked with a ≥.
 """
 
 from __future__ import annotations
@@ -118,4 +119,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,4 +1,4 @@
-"""The benchmark brings numbers for each loop, and says so where there are none. How large they are is no test's matter."""
+"""The benchmark brings numbers for each loop, or says why not. How large they are is no test's matter."""
 
 from __future__ import annotations
 
@@ -55,6 +55,33 @@ def test_scheduling_is_measured_on_each_loop(tmp_path):
     ratio = found["loops"]["tulipa"]["cpu_against_asyncio"]
     assert 0 < ratio["low"] <= ratio["median"] <= ratio["high"]
     assert found["loops"]["asyncio"]["cpu_against_asyncio"] == {"median": 1.0, "low": 1.0, "high": 1.0}
+
+
+COMPARE = """
+import json, report
+def outcome(*costs):
+    rounds = [{"operations": 10, "seconds": 1.0, "cpu": cost * 10} for cost in costs]
+    return report.Outcome(rounds=rounds)
+print(json.dumps(report.as_json({
+    "tulipa": outcome(1, 2, 6),
+    "uvloop": outcome(2, 2, 2),
+    "rloop": report.Outcome(unsupported="no TLS"),
+    "asyncio": outcome(4, 8, 3),
+})))
+"""
+
+
+def test_loops_are_compared_within_each_round():
+    done = subprocess.run(
+        [sys.executable, "-c", COMPARE], capture_output=True, text=True, timeout=50,
+        env={**os.environ, "PYTHONPATH": str(RUN.parent)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["best_peer"] == "uvloop"
+    assert found["loops"]["tulipa"]["cpu_against_best_peer"] == {"median": 1.0, "low": 0.5, "high": 3.0}
+    assert found["loops"]["tulipa"]["cpu_against_asyncio"] == {"median": 0.25, "low": 0.25, "high": 2.0}
+    assert found["loops"]["rloop"] == {"unsupported": "no TLS", "failed": None}
 
 
 def test_workloads_are_named_and_a_wrong_name_is_refused():

@@ -140,6 +140,13 @@ WORKLOADS = (
     *protocol("pieces", f"{PIECES} small writes per request", EchoInPieces, (1, 32, True)),
     *protocol("unix", "Unix socket, protocol echo", Echo, (1, 32, False), family=socket.AF_UNIX),
     *protocol("tls", "TLS, protocol echo", Echo, (1, 32, True), (100, 32, False), tls=True),
+    Served(
+        "tls/streams/32",
+        "TLS, streams, readexactly(), 1 KiB, 32 connections",
+        functools.partial(serve_streams, functools.partial(stream_readexactly, 1024)),
+        connections=32,
+        tls=True,
+    ),
     *streams("read", stream_read, 1, 32),
     *streams("readline", stream_readline, 1, 32),
     *streams("readexactly", functools.partial(stream_readexactly, 1024), 1, 32),
