@@ -61,6 +61,10 @@ $(VENV)/.demo: $(VENV)/.dev
 	$(PY) -m pip install --quiet --group demo
 	touch $@
 
+$(VENV)/.bench: $(VENV)/.dev
+	$(PY) -m pip install --quiet --group bench
+	touch $@
+
 ## -- building -----------------------------------------------------------------------------
 # maturin puts the extension module beside the package in python/tulipa, one file per
 # Python version, and makes the environment import the package from there. A debug and a
@@ -147,8 +151,8 @@ stubs: build  ## the stub of the native module against the built one
 demo: build $(VENV)/.demo  ## the main job, shown
 	$(PY) scripts/demo/main.py $(ARGS)
 
-bench: build $(VENV)/.demo  ## side by side with asyncio and uvloop
-	$(PY) benches/loop/main.py $(ARGS)
+bench: build $(VENV)/.bench  ## processor time, throughput and latency beside asyncio, uvloop and rloop
+	$(PY) benches/loop/run.py $(ARGS)
 
 clean:  ## remove what was built and set up
 	rm -rf .venv target python/tulipa/_native.*.so .pytest_cache .mypy_cache .ruff_cache

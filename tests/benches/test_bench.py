@@ -1,0 +1,91 @@
+"""The benchmark brings numbers for each loop, or says why not. How large they are is no test's matter."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RUN = Path(__file__).resolve().parents[2] / "benches/loop/run.py"
+LOOPS = ("tulipa", "asyncio")
+
+
+def bench(*arguments):
+    return subprocess.run([sys.executable, RUN, *map(str, arguments)], capture_output=True, text=True, timeout=50)
+
+
+def measured(tmp_path, workload):
+    """What the file says of one workload, after two rounds that are as short as can be."""
+    file = tmp_path / "numbers.json"
+    done = bench(
+        "--loops", ",".join(LOOPS), "--workloads", workload, "--rounds", 2, "--seconds", 0.02, "--json", file
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    document = json.loads(file.read_text())
+    assert list(document["workloads"]) == [workload]
+    assert document["machine"]["loop_and_client_apart"] == (len(os.sched_getaffinity(0)) > 1)
+    for loop in LOOPS:
+        assert re.search(rf"^ *{loop} .* µs ", done.stdout, re.MULTILINE), done.stdout
+    return document["workloads"][workload]
+
+
+@pytest.mark.parametrize("workload", ["echo/1k/32", "tls/1k/32", "udp/1k/1", "unix/1k/32", "sock/1k/1", "echo/100k/32"])
+def test_a_server_is_measured_on_each_loop(tmp_path, workload):
+    found = measured(tmp_path, workload)
+    for loop in LOOPS:
+        numbers = found["loops"][loop]
+        assert len(numbers["rounds"]) == 2
+        for one in numbers["rounds"]:
+            assert one["operations"] > 0
+            assert one["cpu_per_operation"] == pytest.approx(one["cpu"] / one["operations"])
+            assert one["client_cpu"] > 0
+            assert 0 < one["p50"] <= one["p99"]
+    assert found["best_peer"] == "asyncio"
+
+
+def test_scheduling_is_measured_on_each_loop(tmp_path):
+    found = measured(tmp_path, "call_soon")
+    for loop in LOOPS:
+        assert all(one["operations"] > 0 and one["cpu"] > 0 for one in found["loops"][loop]["rounds"])
+    ratio = found["loops"]["tulipa"]["cpu_against_asyncio"]
+    assert 0 < ratio["low"] <= ratio["median"] <= ratio["high"]
+    assert found["loops"]["asyncio"]["cpu_against_asyncio"] == {"median": 1.0, "low": 1.0, "high": 1.0}
+
+
+COMPARE = """
+import json, report
+def outcome(*costs):
+    rounds = [{"operations": 10, "seconds": 1.0, "cpu": cost * 10} for cost in costs]
+    return report.Outcome(rounds=rounds)
+print(json.dumps(report.as_json({
+    "tulipa": outcome(1, 2, 6),
+    "uvloop": outcome(2, 2, 2),
+    "rloop": report.Outcome(unsupported="no TLS"),
+    "asyncio": outcome(4, 8, 3),
+})))
+"""
+
+
+def test_loops_are_compared_within_each_round():
+    done = subprocess.run(
+        [sys.executable, "-c", COMPARE], capture_output=True, text=True, timeout=50,
+        env={**os.environ, "PYTHONPATH": str(RUN.parent)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["best_peer"] == "uvloop"
+    assert found["loops"]["tulipa"]["cpu_against_best_peer"] == {"median": 1.0, "low": 0.5, "high": 3.0}
+    assert found["loops"]["tulipa"]["cpu_against_asyncio"] == {"median": 0.25, "low": 0.25, "high": 2.0}
+    assert found["loops"]["rloop"] == {"unsupported": "no TLS", "failed": None}
+
+
+def test_workloads_are_named_and_a_wrong_name_is_refused():
+    listed = bench("--list")
+    assert "echo/1k/32" in listed.stdout and listed.returncode == 0
+    refused = bench("--workloads", "echo/1k/33")
+    assert refused.returncode == 2 and "no such workload: echo/1k/33" in refused.stderr
