@@ -169,7 +169,7 @@ def test_without_descriptors_of_processes_a_thread_waits(backend):
 @needs_seccomp
 @pytest.mark.only_tulipa
 def test_a_child_that_nothing_could_watch_is_ended(backend):
-    """No descriptor, and no thread: as many as the limit allows are there."""
+    """The kernel refuses the descriptor, and `Thread.start` refuses as it does when no thread can be had."""
     source = f"""
         import os, threading
         refuse({PIDFD_OPEN}, 24)
