@@ -605,6 +605,9 @@ class TlsMixin(Host):
             if app_transport is not None:
                 app_transport._closed = True
             raise
+        finally:
+            # The exception's traceback keeps this frame, and the waiter keeps the exception.
+            del waiter
         # None: what `connection_lost` leaves.
         return tls._app_transport
 
