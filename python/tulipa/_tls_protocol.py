@@ -47,6 +47,7 @@ class TlsProtocol(TlsCore, asyncio.Protocol):
         "_handshake_timer",
         "_loop",
         "_reason",
+        "_resuming",
         "_server_side",
         "_shaken",
         "_shutdown_timeout",
@@ -79,6 +80,8 @@ class TlsProtocol(TlsCore, asyncio.Protocol):
         self._app_state = _INIT if call_connection_made else _MADE
         self._eof_received = False
         self._shaken = False
+        # The protocol reads again, and is yet to get what came while it did not.
+        self._resuming = False
         self._context: contextvars.Context | None = None
         self._reason: BaseException | None = None
         self._handshake_start = 0.0
@@ -223,7 +226,8 @@ class TlsProtocol(TlsCore, asyncio.Protocol):
             return
         self._phase = _FLUSHING
         self._limit_shutdown()
-        self._encrypt_and_shut_down()
+        if not self._resuming:
+            self._encrypt_and_shut_down()
 
     def _peer_closed(self) -> None:
         """The peer has ended its direction, in due form."""
@@ -234,10 +238,10 @@ class TlsProtocol(TlsCore, asyncio.Protocol):
             self._start_shutdown()
 
     def _do_flush(self) -> None:
-        """Closing because the transport below has ended: the protocol gets what arrived before."""
-        if self._eof_received:
+        """Closing: the protocol gets what arrived before the transport below ended, or while it did not read."""
+        if self._eof_received or self._resuming:
             self._read()
-            if self._app_reading_paused:
+            if self._eof_received and self._app_reading_paused:
                 return
         self._encrypt_and_shut_down()
 
@@ -339,7 +343,14 @@ class TlsProtocol(TlsCore, asyncio.Protocol):
             self._app_reading_paused = False
             if self._phase in (_WRAPPED, _FLUSHING, _SHUTDOWN):
                 # In the connection's context, whoever resumes (T18).
-                self._loop.call_soon(self._drive, context=self._context)
+                self._resuming = True
+                self._loop.call_soon(self._read_on, context=self._context)
+
+    def _read_on(self) -> None:
+        try:
+            self._drive()
+        finally:
+            self._resuming = False
 
     def _tell_writing(self, method: str) -> None:
         """Call the protocol's `pause_writing` or `resume_writing`."""
