@@ -170,7 +170,7 @@ fn set(object: &Bound<'_, PyAny>, args: Arguments<'_, '_>, direction: Direction,
     let name = if direction == Direction::Read { "add_reader" } else { "add_writer" };
     let Parsed { named: [descriptor, callback], rest, .. } = args.parse(name, ["fd", "callback"], None)?;
     let fd = number(descriptor)?;
-    event_loop.get().check_open()?;
+    event_loop.get().check_usable()?;
     if event_loop.get().is_debug() {
         event_loop.call_method1(intern!(py, "_check_callback"), (callback, name))?;
     }
@@ -349,7 +349,7 @@ fn is_stale(event_loop: &Bound<'_, LoopCore>, fd: i32, socket: &Bound<'_, PyAny>
 fn enqueue<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
     let event_loop = object.cast::<LoopCore>()?;
-    event_loop.get().check_open()?;
+    event_loop.get().check_usable()?;
     let [socket, fd, write, attempt, future] = args.positional else {
         return Err(PyTypeError::new_err("_enqueue() takes five arguments"));
     };

@@ -161,7 +161,7 @@ fn ensure_unused<'py>(object: &Bound<'py, PyAny>, file: &Bound<'py, PyAny>) -> P
 fn open_transport<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
     let event_loop = object.cast::<LoopCore>()?;
-    event_loop.get().check_open()?;
+    event_loop.get().check_usable()?;
     let [class, kind, file, protocol, waiter, extra, server, context, address] = args.positional else {
         return Err(PyTypeError::new_err("_open_transport() takes nine arguments"));
     };
