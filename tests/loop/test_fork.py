@@ -247,7 +247,7 @@ def test_nothing_can_be_begun_on_the_childs_copy(backend):
                 lambda: loop.run_in_executor(None, print),
                 lambda: loop.add_reader(left, print),
                 lambda: loop.sock_recv(left, 1).send(None),
-                lambda: loop.create_server(asyncio.Protocol, "127.0.0.1", 0).send(None),
+                lambda: loop.create_connection(asyncio.Protocol, sock=left).send(None),
             ):
                 try:
                     begin()
