@@ -24,6 +24,7 @@ use crate::ffi::wakeup;
 use crate::handle;
 use crate::host::PyHost;
 use crate::resolve::{self, Resolver};
+use crate::sharing::Sharing;
 
 /// asyncio's limit for one read, in bytes.
 const READ_MAX: usize = 256 * 1024;
@@ -46,6 +47,7 @@ pub(crate) struct State {
     /// What is watched for the program, by number. A number may be in both, while the program waits for a transport's
     /// descriptor with the transport's consent, as `sendfile` does.
     pub(crate) watches: HashMap<i32, Watched>,
+    pub(crate) sharing: Sharing,
 }
 
 /// See the top of this file.
@@ -221,7 +223,12 @@ impl LoopCore {
         let inbox = Arc::new(Inbox::default());
         let core = Loop::new(system, Arc::clone(&inbox));
         Ok(Self {
-            state: StateCell::new(State { core, owners: HashMap::new(), watches: HashMap::new() }),
+            state: StateCell::new(State {
+                core,
+                owners: HashMap::new(),
+                watches: HashMap::new(),
+                sharing: Sharing::default(),
+            }),
             scratch: StateCell::new(vec![0; READ_MAX].into_boxed_slice()),
             resolver: resolve::resolver(Arc::clone(&inbox), waker.clone()),
             inbox,

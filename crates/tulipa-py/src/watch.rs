@@ -15,6 +15,7 @@ use crate::ffi::object::Obj;
 use crate::ffi::raw::{Arguments, Parsed, method};
 use crate::handle;
 use crate::host::PyHost;
+use crate::sharing;
 
 /// EBADF.
 const BAD_DESCRIPTOR: i32 = 9;
@@ -176,6 +177,9 @@ fn set(object: &Bound<'_, PyAny>, args: Arguments<'_, '_>, direction: Direction,
     }
     if !mine {
         check_no_transport(event_loop, fd)?;
+        if direction == Direction::Read {
+            sharing::claim_reading(event_loop, fd)?;
+        }
     }
     let handle = handle::new_handle(event_loop, callback, PyTuple::new(py, rest)?, None)?;
     let entry = Obj::from(handle.clone());
@@ -356,6 +360,9 @@ fn enqueue<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResul
     let (fd, write) = (fd.extract::<i32>()?, write.is_truthy()?);
     if is_stale(event_loop, fd, socket)? {
         evict(event_loop, fd)?;
+    }
+    if !write && !event_loop.get().with(py, |state| state.watches.contains_key(&fd)) {
+        sharing::claim_reading(event_loop, fd)?;
     }
     let known = py.import("weakref")?.getattr("ref")?.call1((socket,)).ok().map(Obj::from);
     let waiter = Waiter {
