@@ -15,7 +15,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
 use tulipa_core::Inbox;
 use tulipa_sys::Waker;
-use tulipa_sys::resolver::{self, Answer, Entry, Failure, Id, Limits, Pool};
+use tulipa_sys::pool::{Id, Limits, Pool};
+use tulipa_sys::resolver::{self, Answer, Entry, Failure};
 
 use crate::address;
 use crate::error::os_error;
@@ -26,7 +27,7 @@ use crate::handle;
 
 /// As many as asyncio's executor has on a large machine. They hold no lock of the interpreter's and sleep in the C
 /// library, so what bounds them is what a name server may be asked at once.
-const LIMITS: Limits = Limits { threads: 32, idle: Duration::from_secs(1) };
+const LIMITS: Limits = Limits { name: "tulipa-names", threads: 32, idle: Duration::from_secs(1) };
 
 /// Where the thread that has the answer leaves it.
 type Landing = Arc<OnceLock<Result<Answer, Failure>>>;
