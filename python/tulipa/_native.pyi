@@ -190,6 +190,9 @@ class LoopCore:
     def _load(self) -> tuple[int, int, int]:
         """Return how many callbacks are ready, timers are set, and descriptors are in use."""
 
+    def _check_closed(self) -> None:
+        """Raise RuntimeError if the loop is closed, or its parent's in the child of a fork."""
+
     def _close_core(self) -> None: ...
     def _forked(self) -> None: ...
     @property
