@@ -39,6 +39,7 @@ __all__ = ["Loop"]
 _base_events: Any = base_events
 
 if TYPE_CHECKING:
+    from ._event_source import EventSource
 
     class _Core:
         """Nothing more: for the type checkers the core is a base of the mixins (see `Host`)."""
@@ -84,6 +85,8 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
         self._held = 0
         # For each transport that is work only while it has something to write: whether it has nothing.
         self._idle_checks: set[Callable[[], bool]] = set()
+        # Event sources that are open.
+        self._sources: set[EventSource] = set()
         self._stop_when_idle = False
         super().__init__()
         _loops.add(self)
@@ -186,6 +189,8 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
             raise RuntimeError("Cannot close a running event loop")
         if self.is_closed():
             return
+        for source in list(self._sources):
+            source.close()
         self._close_signals()
         super().close()
         self._close_core()

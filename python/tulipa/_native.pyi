@@ -211,9 +211,15 @@ class LoopCore:
     def _ensure_fd_no_transport(self, fd: int | socket.socket, /) -> None: ...
 
     # The queue of operations on a socket of the program's own.
-    def _has_waiters(self, sock: socket.socket, fd: int, write: bool, /) -> bool: ...
+    def _has_waiters(self, sock: socket.socket | int | _FileLike, fd: int, write: bool, /) -> bool: ...
     def _enqueue(
-        self, sock: socket.socket, fd: int, write: bool, attempt: Callable[[], _T], future: asyncio.Future[_T], /
+        self,
+        sock: socket.socket | int | _FileLike,
+        fd: int,
+        write: bool,
+        attempt: Callable[[], _T],
+        future: asyncio.Future[_T],
+        /,
     ) -> Waiter: ...
     def _dequeue(self, waiter: Waiter, /) -> None: ...
 
