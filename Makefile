@@ -154,7 +154,7 @@ stubs: build  ## the stub of the native module against the built one
 demo: build $(VENV)/.demo  ## the main job, shown
 	$(PY) scripts/demo/main.py $(ARGS)
 
-bench: build $(VENV)/.bench  ## processor time, throughput and latency beside asyncio, uvloop and rloop
+bench: build $(VENV)/.bench  ## processor time, throughput, latency and memory beside other loops, and a bare one in C
 	$(PY) benches/loop/run.py $(ARGS)
 
 counts: build  ## instructions and system calls per operation against their budgets (valgrind, strace); ARGS=--record

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._commands import ChildTransport, connect_child, open_child
+from ._event_source import EventSource
+from ._generators import spawn, wait_readable, wait_writable
 from ._info import info
 from ._input import Input
 from ._install import install
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ChildTransport",
+    "EventSource",
     "Input",
     "JoinedTransport",
     "Loop",
@@ -41,10 +44,13 @@ __all__ = [
     "open_child",
     "open_pty",
     "run",
+    "spawn",
     "stderr",
     "stdin",
     "stdio",
     "stdout",
+    "wait_readable",
+    "wait_writable",
 ]
 
 

@@ -20,7 +20,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any, Self
 
 from ._callbacks import CallbackMixin
-from ._compat import ThreadSafeHandle, callback_source, extract_stack, format_handle
+from ._compat import BASE_LOOP_ATTRIBUTES, ThreadSafeHandle, callback_source, extract_stack, format_handle
 from ._connecting import ConnectingMixin
 from ._drivers import choose_driver
 from ._names import NameMixin
@@ -39,6 +39,7 @@ __all__ = ["Loop"]
 _base_events: Any = base_events
 
 if TYPE_CHECKING:
+    from ._event_source import EventSource
 
     class _Core:
         """Nothing more: for the type checkers the core is a base of the mixins (see `Host`)."""
@@ -70,6 +71,23 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
     differences are listed in docs/compatibility.md.
     """
 
+    if not TYPE_CHECKING:
+        # Everything that a loop keeps, so that its dictionary stays empty until a program puts something into it:
+        # CPython looks into a dictionary first whenever a method such as `call_soon` is looked up.
+        __slots__ = (
+            *BASE_LOOP_ATTRIBUTES,
+            "_background",
+            "_children",
+            "_flights",
+            "_held",
+            "_signal_channel",
+            "_signal_handlers",
+            "_start_in_turn",
+            "_stop_when_idle",
+            "_tls_engine",
+            "_unix_server_sockets",
+        )
+
     def __new__(cls, *args: Any, driver: str | None = None, **kwargs: Any) -> Self:
         # Before there is a loop, which would complain when it is dropped half-made.
         engine = choose_tls_engine()
@@ -84,6 +102,8 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
         self._held = 0
         # For each transport that is work only while it has something to write: whether it has nothing.
         self._idle_checks: set[Callable[[], bool]] = set()
+        # Event sources that are open.
+        self._sources: set[EventSource] = set()
         self._stop_when_idle = False
         super().__init__()
         _loops.add(self)
@@ -186,16 +206,13 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
             raise RuntimeError("Cannot close a running event loop")
         if self.is_closed():
             return
+        for source in list(self._sources):
+            source.close()
         self._close_signals()
         super().close()
         self._close_core()
 
     # -- debug mode -------------------------------------------------------------------
-
-    def set_debug(self, enabled: bool) -> None:
-        """Switch debug mode on or off; see asyncio.loop.set_debug."""
-        super().set_debug(enabled)
-        self._set_native_debug(bool(enabled))
 
     def _check_call(self, callback: object, method: str) -> None:
         """In debug mode, what asyncio checks before it schedules a call."""

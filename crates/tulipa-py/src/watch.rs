@@ -87,7 +87,8 @@ impl Waiter {
         match method0(self.socket.bind(py), intern!(py, "fileno")).and_then(|fd| fd.extract::<i32>()) {
             Ok(fd) => Ok(fd == self.fd),
             Err(error) if is_exit(py, &error) => Err(error),
-            Err(_) => Ok(true),
+            // As files do that are closed.
+            Err(error) => Ok(!error.is_instance_of::<PyValueError>(py)),
         }
     }
 }
@@ -346,8 +347,15 @@ fn is_stale(event_loop: &Bound<'_, LoopCore>, fd: i32, socket: &Bound<'_, PyAny>
     if known.is(socket) {
         return Ok(false);
     }
-    // Two objects may share a descriptor; one that no longer names it does not.
-    Ok(known.is_none() || known.call_method0(intern!(py, "fileno"))?.extract::<i32>()? != fd)
+    if known.is_none() {
+        return Ok(true);
+    }
+    // Two objects may share a descriptor; one that no longer names it does not. A closed file says so by an error.
+    match known.call_method0(intern!(py, "fileno")).and_then(|number| number.extract::<i32>()) {
+        Ok(number) => Ok(number != fd),
+        Err(error) if error.is_instance_of::<PyValueError>(py) => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 fn enqueue<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
