@@ -7,6 +7,7 @@ What differs on purpose is listed in `differences.py`, nowhere else.
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 import importlib.util
 from dataclasses import dataclass
@@ -28,6 +29,17 @@ class Backend:
             return asyncio.new_event_loop()
         return importlib.import_module("tulipa").new_event_loop(driver=self.driver)
 
+    @functools.cached_property
+    def refusal(self) -> str | None:
+        """Why the kernel does not let this loop be made; None if it does. Some forbid rings, and containers do."""
+        if self.driver != "io_uring":
+            return None
+        try:
+            self.new_loop().close()
+        except OSError as exc:
+            return str(exc)
+        return None
+
     @property
     def preamble(self) -> str:
         """Python source that defines `new_loop()` in a child program."""
@@ -42,7 +54,7 @@ class Backend:
 
 
 ASYNCIO = Backend("asyncio")
-TULIPA = tuple(Backend(f"tulipa-{driver}", driver) for driver in ("epoll", "poll", "select"))
+TULIPA = tuple(Backend(f"tulipa-{driver}", driver) for driver in ("epoll", "poll", "select", "io_uring"))
 ALL = (ASYNCIO, *TULIPA)
 BY_NAME = {backend.name: backend for backend in ALL}
 DEFAULT = ("asyncio", "tulipa-epoll")

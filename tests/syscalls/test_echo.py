@@ -11,7 +11,7 @@ pytestmark = pytest.mark.all_drivers
 CONNECTIONS = 32
 SIZE = 1024
 REGISTRATIONS = ("epoll_ctl", "fcntl", "setsockopt", "ioctl", "getsockopt", "getpeername", "getsockname")
-POLLS = ("epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6")
+POLLS = ("epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6", "io_uring_enter")
 
 BARRIER = f"""
     import os, sys, gc

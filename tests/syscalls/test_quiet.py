@@ -5,7 +5,7 @@ import pytest
 from tests.support.tracing import counts_of_program
 
 pytestmark = pytest.mark.all_drivers
-POLLS = ("epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6")
+POLLS = ("epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6", "io_uring_enter")
 
 
 def difference(backend, source, few, many):
@@ -30,7 +30,8 @@ def test_a_turn_costs_one_poll(backend):
     """
     counts = difference(backend, source, 100, 2100)
     polls = sum(counts.get(name, 0) for name in POLLS)
-    assert 0.99 <= polls <= 1.01, counts
+    # A ring shows in memory whether there is anything to poll for.
+    assert (0 if backend.driver == "io_uring" else 0.99) <= polls <= 1.01, counts
     assert sum(counts.values()) <= 1.05, counts
 
 

@@ -8,6 +8,7 @@ pub(crate) mod poll;
 pub(crate) mod select;
 pub(crate) mod shell;
 mod table;
+pub(crate) mod uring;
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -24,6 +25,8 @@ pub(crate) struct Request {
     pub(crate) write_blocked: bool,
     /// Reading stops at the mark of urgent data, so a short read does not show that nothing follows once there is any.
     pub(crate) urgent: bool,
+    /// Whoever may close it tells the driver before, and it is of a kind that can be waited for.
+    pub(crate) held: bool,
 }
 
 /// What a poller remembers of a descriptor that it reports on.
