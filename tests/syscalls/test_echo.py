@@ -148,6 +148,9 @@ def check(counts, calls_per_message=2, polls=2):
     polled = sum(counts.get(name, 0) for name in POLLS)
     assert polled <= polls + CHANCE, counts
     others = sum(counts.values()) - polled - SYNCHRONISING
+    if "io_uring_enter" in counts:
+        # What arrives while the loop is blocked interrupts its read for a moment, and strace counts it once more.
+        others -= max(0, counts.get("read", 0) - 1)
     assert others <= calls_per_message * CONNECTIONS + CHANCE, (others / CONNECTIONS, counts)
 
 

@@ -112,4 +112,5 @@ def test_adding_a_reader_once_costs_one_registration(backend):
     """
     counts = difference(backend, source, 100, 1100)
     assert counts.get("epoll_ctl", 0) == 0, counts
-    assert sum(counts.values()) <= 3.05, counts
+    # A ring holds what it polls, so numbers that the program may close are left to an epoll, which is asked besides.
+    assert sum(counts.values()) <= (4.05 if backend.driver == "io_uring" else 3.05), counts

@@ -92,7 +92,7 @@ impl fmt::Display for OpenError {
 const fn why_no_ring(code: Code) -> Option<&'static str> {
     match Errno::from_raw_os_error(code.0) {
         Errno::PERM => Some("io_uring is forbidden here, by the setting kernel.io_uring_disabled or by the container"),
-        Errno::NOSYS => Some("this kernel has no io_uring, or the container hides it"),
+        Errno::NOSYS => Some("there is no io_uring in this kernel or for this processor, or the container hides it"),
         Errno::INVAL => Some("it needs Linux 5.19 or later"),
         Errno::NOMEM => Some("a ring needs memory that stays, of which there is too little (ulimit -l)"),
         _ => None,

@@ -142,8 +142,7 @@ where
     fn attach(&mut self, token: Token, source: &mut Source, interest: Interest) -> Result<(), Code> {
         self.detach(source);
         let urgent = source.mode == Mode::Stream;
-        let request =
-            Request { token, interest, write_blocked: source.write_blocked, urgent, held: source.is_held() };
+        let request = Request { token, interest, write_blocked: source.write_blocked, urgent, held: source.is_held() };
         source.reporting = match self.poller.add(source.polled(), request) {
             Ok(registration) => Reporting::Poller(registration),
             Err(refused) if refused == code(Errno::PERM) && matches!(source.kind(), Kind::Device | Kind::Watched) => {

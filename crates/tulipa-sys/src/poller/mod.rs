@@ -8,7 +8,25 @@ pub(crate) mod poll;
 pub(crate) mod select;
 pub(crate) mod shell;
 mod table;
+#[cfg(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64",
+    target_arch = "loongarch64",
+    target_arch = "powerpc64"
+))]
 pub(crate) mod uring;
+/// Where the crate `io-uring` has no bindings.
+#[cfg(not(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64",
+    target_arch = "loongarch64",
+    target_arch = "powerpc64"
+)))]
+pub(crate) mod uring {
+    pub(crate) use super::shell::{Shell as Uring, ShellNap as UringNap};
+}
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 

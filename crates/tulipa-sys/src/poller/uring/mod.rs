@@ -401,7 +401,6 @@ fn name(generation: &mut u32, place: u32) -> u64 {
 }
 
 /// The place of the entry that a poll is for.
-#[expect(clippy::cast_possible_truncation, reason = "what was put together is taken apart")]
 const fn place(data: u64) -> usize {
     (data & 0xffff_ffff) as usize
 }
