@@ -63,22 +63,28 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
     """An asyncio event loop that runs on a native core.
 
     `driver` names what it waits with: `"epoll"`, `"poll"` or `"select"`; None means the environment
-    variable `TULIPA_DRIVER`, and without it the default. Raises ValueError for an unknown name.
+    variable `TULIPA_DRIVER`, and without it the default. Raises ValueError for an unknown name, there or in
+    `TULIPA_TLS`.
 
     Everything that `asyncio.AbstractEventLoop` documents is here and behaves as documented; the
     differences are listed in docs/compatibility.md.
     """
 
     def __new__(cls, *args: Any, driver: str | None = None, **kwargs: Any) -> Self:
-        return super().__new__(cls, driver=choose_driver(driver))
+        # Before there is a loop, which would complain when it is dropped half-made.
+        engine = choose_tls_engine()
+        loop = super().__new__(cls, driver=choose_driver(driver))
+        loop._tls_engine = engine
+        return loop
 
     def __init__(self, *, driver: str | None = None) -> None:
         # Work that nobody would wait for, such as the wake-up pipe of signals; and work that the
         # core cannot see, such as a thread that waits for a child.
         self._background = 0
         self._held = 0
+        # For each transport that is work only while it has something to write: whether it has nothing.
+        self._idle_checks: set[Callable[[], bool]] = set()
         self._stop_when_idle = False
-        self._tls_engine = choose_tls_engine()
         super().__init__()
         _loops.add(self)
 
@@ -136,7 +142,8 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
     def _alive(self) -> bool:
         """Whether anything is left to do that can still happen."""
         ready, timers, still_open = self._load()
-        return ready + timers + still_open + self._held > self._background
+        idle = sum(is_idle() for is_idle in self._idle_checks)
+        return ready + timers + still_open + self._held > self._background + idle
 
     def _hold(self) -> None:
         self._held += 1
@@ -274,7 +281,8 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
 
             Since 3.14 cancelling the handle waits while the call runs.
             """
-            self._check_closed()
+            if self.is_closed():
+                raise RuntimeError("Event loop is closed")
             if self._debug:
                 self._check_callback(callback, "call_soon_threadsafe")
             handle = ThreadSafeHandle(callback, args, self, context)

@@ -121,12 +121,14 @@ def start_child(
     *,
     restore_signals: bool,
     new_session: bool,
+    controlling_terminal: bool,
     process_group: int,
     umask: int,
 ) -> ChildStart:
     """Make a child that becomes a program, and do not wait for that; raises OSError.
 
-    An environment of None is the present one; without a list of descriptors none is closed.
+    An environment of None is the present one; without a list of descriptors none is closed. The controlling
+    terminal is the child's standard input.
     """
 
 def remove_stale_socket(path: str | bytes) -> None:
@@ -187,6 +189,9 @@ class LoopCore:
     def _take_stopping(self) -> bool: ...
     def _load(self) -> tuple[int, int, int]:
         """Return how many callbacks are ready, timers are set, and descriptors are in use."""
+
+    def _check_closed(self) -> None:
+        """Raise RuntimeError if the loop is closed, or its parent's in the child of a fork."""
 
     def _close_core(self) -> None: ...
     def _forked(self) -> None: ...

@@ -8,6 +8,7 @@
 //! | `tls` | TLS over any transport |
 //! | `listener` | accepting connections |
 //! | `watch` | `add_reader` and the operations behind `sock_*` |
+//! | `sharing` | sockets that a program has under two numbers |
 //! | `child` | starting child processes |
 //! | `resolve` | looking names up |
 //! | `address`, `error`, `system`, `host` | translations |
@@ -22,6 +23,7 @@ mod handle;
 mod host;
 mod listener;
 mod resolve;
+mod sharing;
 mod system;
 mod tls;
 mod transport;

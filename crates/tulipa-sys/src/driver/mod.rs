@@ -1,6 +1,7 @@
 //! The drivers that live in this operating system, and the choice among them by name.
 
 mod readiness;
+mod standing;
 
 use std::fmt;
 use std::io::IoSlice;
@@ -101,6 +102,19 @@ const fn why_no_ring(code: Code) -> Option<&'static str> {
 
 impl std::error::Error for OpenError {}
 
+/// Calls the chosen driver.
+macro_rules! chosen {
+    ($self:ident, $driver:ident => $call:expr) => {
+        match &mut $self.0 {
+            Chosen::Epoll($driver) => $call,
+            Chosen::Poll($driver) => $call,
+            Chosen::Select($driver) => $call,
+            Chosen::Uring($driver) => $call,
+            Chosen::Closed($driver) => $call,
+        }
+    };
+}
+
 impl SystemDriver {
     /// Opens the driver called `name`, and what wakes it.
     ///
@@ -121,6 +135,7 @@ impl SystemDriver {
     /// Gives the driver's own descriptors back at once. Sources that are still open must be closed before; from now on
     /// every operation is refused with EBADF.
     pub fn shut(&mut self) {
+        chosen!(self, driver => driver.shut());
         self.0 = Chosen::Closed(Readiness::on(Shell));
     }
 
@@ -135,19 +150,6 @@ impl SystemDriver {
             Chosen::Closed(_) => "closed",
         }
     }
-}
-
-/// Calls the chosen driver.
-macro_rules! chosen {
-    ($self:ident, $driver:ident => $call:expr) => {
-        match &mut $self.0 {
-            Chosen::Epoll($driver) => $call,
-            Chosen::Poll($driver) => $call,
-            Chosen::Select($driver) => $call,
-            Chosen::Uring($driver) => $call,
-            Chosen::Closed($driver) => $call,
-        }
-    };
 }
 
 impl Driver for SystemDriver {
@@ -185,6 +187,10 @@ impl Driver for SystemDriver {
 
     fn close(&mut self, source: Source) {
         chosen!(self, driver => driver.close(source));
+    }
+
+    fn last_call(&mut self) {
+        chosen!(self, driver => driver.last_call());
     }
 
     #[inline]
