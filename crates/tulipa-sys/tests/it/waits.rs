@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 
+use rustix::io::Errno;
 use tulipa_core::{Driver, Nap, Wake};
 use tulipa_sys::{Descriptor, NAMES, OpenError, Source, SystemDriver};
 
@@ -198,6 +199,22 @@ fn a_driver_goes_from_thread_to_thread() {
         assert_eq!(peer.read(&mut [0; 5]).expect("the end"), 0);
         assert_eq!(other.read(&mut [0; 5]).expect("the end"), 0);
     });
+}
+
+#[test]
+fn a_driver_that_is_refused_says_why_and_what_to_do() {
+    for (errno, why) in [
+        (Errno::PERM, "kernel.io_uring_disabled"),
+        (Errno::NOSYS, "no io_uring"),
+        (Errno::INVAL, "Linux 5.19"),
+        (Errno::NOMEM, "ulimit -l"),
+    ] {
+        let code = crate::world::errno(errno);
+        let text = OpenError::Refused { name: "io_uring", code }.to_string();
+        assert!(text.contains("io_uring") && text.contains(why) && text.contains("epoll"), "{text}");
+        let other = OpenError::Refused { name: "poll", code }.to_string();
+        assert!(!other.contains(why), "{other}");
+    }
 }
 
 #[test]
