@@ -87,6 +87,8 @@ def main() -> int:
     if options.rounds < 1 or options.seconds <= 0:
         parser.error("--rounds and --seconds must be positive")
     names = chosen_loops(parser, options.loops)
+    if options.chart and loops.BASE not in names:
+        parser.error(f"a chart compares with {loops.BASE}, which is not among the loops")
     chosen = chosen_workloads(parser, options.workloads)
     processors = Processors.of_this_machine()
     machine = report.machine(processors, names)
