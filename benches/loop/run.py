@@ -80,6 +80,9 @@ def main() -> int:
     if options.list:
         out.print(listing())
         return 0
+    for file in (options.json, options.chart):
+        if file and not file.absolute().parent.is_dir():
+            parser.error(f"there is no folder for {file}")
     if options.chart and options.chart.suffix not in chart.FORMATS:
         parser.error(
             f"--chart writes {', '.join(chart.FORMATS)}, not {options.chart.suffix or 'a file without ending'}"
