@@ -9,7 +9,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build build-debug test test-debug test-rust test-tree test-version test-python lint format types stubs compatibility downstream soak shuttle valgrind demo bench counts wheel clean
+.PHONY: help setup build build-debug test test-debug test-rust test-tree test-version test-python lint format types stubs compatibility downstream soak shuttle valgrind demo bench counts wheel clean fuzz
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory --no-builtin-rules
@@ -125,6 +125,9 @@ shuttle:  ## the inbox between threads, in all orders in which they can meet
 
 valgrind:  ## the tests of the pure Rust crates under valgrind's memcheck
 	CARGO_TARGET_DIR=$(TARGET_RUST) scripts/valgrind.sh
+
+fuzz:  ## the fuzz targets, each for SECONDS; they need a C++ compiler and, for TLS, OpenSSL
+	scripts/fuzz.sh $(SECONDS)
 
 ## -- checking -----------------------------------------------------------------------------
 

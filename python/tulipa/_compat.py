@@ -8,7 +8,10 @@ is one file to read; a missing name says which Python lacks it and stops the imp
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import gc
+import io
 import socket
 import subprocess
 import sys
@@ -44,6 +47,7 @@ __all__ = [
     "getnameinfo_is_pythons_own",
     "format_handle",
     "set_nodelay",
+    "BASE_LOOP_ATTRIBUTES",
     "CLEANUP_SOCKET_DEFAULT",
     "LOG_THRESHOLD_FOR_CONNLOST_WRITES",
     "POLICIES_DEPRECATED",
@@ -63,6 +67,7 @@ __all__ = [
     "set_event_loop_policy",
     "set_result_unless_cancelled",
     "stand_in_for_selector_loop",
+    "text_decoder",
 ]
 
 PYTHON = sys.version_info[:2]
@@ -85,6 +90,26 @@ LOG_THRESHOLD_FOR_CONNLOST_WRITES: int = _private(constants, "LOG_THRESHOLD_FOR_
 
 # `create_unix_server(cleanup_socket=...)` came with 3.13, where it is on unless refused.
 CLEANUP_SOCKET_DEFAULT = PYTHON >= (3, 13)
+
+# What `asyncio.BaseEventLoop` keeps in a loop, on any version, beside what is native.
+BASE_LOOP_ATTRIBUTES = (
+    "_asyncgens",
+    "_asyncgens_shutdown_called",
+    "_closed",
+    "_coroutine_origin_tracking_enabled",
+    "_coroutine_origin_tracking_saved_depth",
+    "_current_handle",
+    "_default_executor",
+    "_exception_handler",
+    "_executor_shutdown_called",
+    "_internal_fds",
+    "_old_agen_hooks",
+    "_stopping",
+    "_task_factory",
+    "_thread_id",
+    "_timer_cancelled_count",
+    "slow_callback_duration",
+)
 
 # -- futures, handles, coroutines -----------------------------------------------------
 
@@ -271,3 +296,11 @@ def stand_in_for_selector_loop(make_stand_in: Callable[[type[Any]], type[Any]]) 
                 setattr(module, name, stand_in)
     if getattr(DefaultPolicy, "_loop_factory", None) is original:
         setattr(DefaultPolicy, "_loop_factory", stand_in)  # noqa: B010
+
+
+def text_decoder(stream: io.TextIOWrapper[Any]) -> codecs.IncrementalDecoder | io.IncrementalNewlineDecoder | None:
+    """The decoder of a text stream, which only the garbage collector shows; None if nothing was read yet."""
+    for part in gc.get_referents(stream):
+        if isinstance(part, (codecs.IncrementalDecoder, io.IncrementalNewlineDecoder)):
+            return part
+    return None

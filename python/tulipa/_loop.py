@@ -20,7 +20,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any, Self
 
 from ._callbacks import CallbackMixin
-from ._compat import ThreadSafeHandle, callback_source, extract_stack, format_handle
+from ._compat import BASE_LOOP_ATTRIBUTES, ThreadSafeHandle, callback_source, extract_stack, format_handle
 from ._connecting import ConnectingMixin
 from ._drivers import choose_driver
 from ._names import NameMixin
@@ -39,6 +39,7 @@ __all__ = ["Loop"]
 _base_events: Any = base_events
 
 if TYPE_CHECKING:
+    from ._event_source import EventSource
 
     class _Core:
         """Nothing more: for the type checkers the core is a base of the mixins (see `Host`)."""
@@ -63,22 +64,47 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
     """An asyncio event loop that runs on a native core.
 
     `driver` names what it waits with: `"epoll"`, `"poll"` or `"select"`; None means the environment
-    variable `TULIPA_DRIVER`, and without it the default. Raises ValueError for an unknown name.
+    variable `TULIPA_DRIVER`, and without it the default. Raises ValueError for an unknown name, there or in
+    `TULIPA_TLS`.
 
     Everything that `asyncio.AbstractEventLoop` documents is here and behaves as documented; the
     differences are listed in docs/compatibility.md.
     """
 
+    if not TYPE_CHECKING:
+        # Everything that a loop keeps, so that its dictionary stays empty until a program puts something into it:
+        # CPython looks into a dictionary first whenever a method such as `call_soon` is looked up.
+        __slots__ = (
+            *BASE_LOOP_ATTRIBUTES,
+            "_background",
+            "_children",
+            "_flights",
+            "_held",
+            "_signal_channel",
+            "_signal_handlers",
+            "_start_in_turn",
+            "_stop_when_idle",
+            "_tls_engine",
+            "_unix_server_sockets",
+        )
+
     def __new__(cls, *args: Any, driver: str | None = None, **kwargs: Any) -> Self:
-        return super().__new__(cls, driver=choose_driver(driver))
+        # Before there is a loop, which would complain when it is dropped half-made.
+        engine = choose_tls_engine()
+        loop = super().__new__(cls, driver=choose_driver(driver))
+        loop._tls_engine = engine
+        return loop
 
     def __init__(self, *, driver: str | None = None) -> None:
         # Work that nobody would wait for, such as the wake-up pipe of signals; and work that the
         # core cannot see, such as a thread that waits for a child.
         self._background = 0
         self._held = 0
+        # For each transport that is work only while it has something to write: whether it has nothing.
+        self._idle_checks: set[Callable[[], bool]] = set()
+        # Event sources that are open.
+        self._sources: set[EventSource] = set()
         self._stop_when_idle = False
-        self._tls_engine = choose_tls_engine()
         super().__init__()
         _loops.add(self)
 
@@ -136,7 +162,8 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
     def _alive(self) -> bool:
         """Whether anything is left to do that can still happen."""
         ready, timers, still_open = self._load()
-        return ready + timers + still_open + self._held > self._background
+        idle = sum(is_idle() for is_idle in self._idle_checks)
+        return ready + timers + still_open + self._held > self._background + idle
 
     def _hold(self) -> None:
         self._held += 1
@@ -179,16 +206,13 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
             raise RuntimeError("Cannot close a running event loop")
         if self.is_closed():
             return
+        for source in list(self._sources):
+            source.close()
         self._close_signals()
         super().close()
         self._close_core()
 
     # -- debug mode -------------------------------------------------------------------
-
-    def set_debug(self, enabled: bool) -> None:
-        """Switch debug mode on or off; see asyncio.loop.set_debug."""
-        super().set_debug(enabled)
-        self._set_native_debug(bool(enabled))
 
     def _check_call(self, callback: object, method: str) -> None:
         """In debug mode, what asyncio checks before it schedules a call."""
@@ -274,7 +298,8 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
 
             Since 3.14 cancelling the handle waits while the call runs.
             """
-            self._check_closed()
+            if self.is_closed():
+                raise RuntimeError("Event loop is closed")
             if self._debug:
                 self._check_callback(callback, "call_soon_threadsafe")
             handle = ThreadSafeHandle(callback, args, self, context)

@@ -121,12 +121,14 @@ def start_child(
     *,
     restore_signals: bool,
     new_session: bool,
+    controlling_terminal: bool,
     process_group: int,
     umask: int,
 ) -> ChildStart:
     """Make a child that becomes a program, and do not wait for that; raises OSError.
 
-    An environment of None is the present one; without a list of descriptors none is closed.
+    An environment of None is the present one; without a list of descriptors none is closed. The controlling
+    terminal is the child's standard input.
     """
 
 def remove_stale_socket(path: str | bytes) -> None:
@@ -188,11 +190,16 @@ class LoopCore:
     def _load(self) -> tuple[int, int, int]:
         """Return how many callbacks are ready, timers are set, and descriptors are in use."""
 
+    def _check_closed(self) -> None:
+        """Raise RuntimeError if the loop is closed, or its parent's in the child of a fork."""
+
     def _close_core(self) -> None: ...
     def _forked(self) -> None: ...
     @property
     def _foreign_wakeup_fd(self) -> int: ...
-    def _set_native_debug(self, debug: bool) -> None: ...
+    _debug: bool
+    def create_future(self) -> asyncio.Future[Any]: ...
+    def get_debug(self) -> bool: ...
 
     # Watching; the underscored ones without the check that a transport owns the descriptor.
     def add_reader(self, fd: int | _FileLike, callback: Callable[[*_Ts], Any], *args: *_Ts) -> Any: ...
@@ -206,9 +213,15 @@ class LoopCore:
     def _ensure_fd_no_transport(self, fd: int | socket.socket, /) -> None: ...
 
     # The queue of operations on a socket of the program's own.
-    def _has_waiters(self, sock: socket.socket, fd: int, write: bool, /) -> bool: ...
+    def _has_waiters(self, sock: socket.socket | int | _FileLike, fd: int, write: bool, /) -> bool: ...
     def _enqueue(
-        self, sock: socket.socket, fd: int, write: bool, attempt: Callable[[], _T], future: asyncio.Future[_T], /
+        self,
+        sock: socket.socket | int | _FileLike,
+        fd: int,
+        write: bool,
+        attempt: Callable[[], _T],
+        future: asyncio.Future[_T],
+        /,
     ) -> Waiter: ...
     def _dequeue(self, waiter: Waiter, /) -> None: ...
 

@@ -18,12 +18,14 @@ use tulipa_sys::{OpenError, SystemDriver, Waker};
 use crate::error;
 use crate::ffi::call::{address, is_bound_native};
 use crate::ffi::cell::StateCell;
+use crate::ffi::known::KnownMethod;
 use crate::ffi::object::Obj;
 use crate::ffi::raw::{Arguments, Parsed, method};
 use crate::ffi::wakeup;
 use crate::handle;
 use crate::host::PyHost;
 use crate::resolve::{self, Resolver};
+use crate::sharing::Sharing;
 
 /// asyncio's limit for one read, in bytes.
 const READ_MAX: usize = 256 * 1024;
@@ -46,10 +48,13 @@ pub(crate) struct State {
     /// What is watched for the program, by number. A number may be in both, while the program waits for a transport's
     /// descriptor with the transport's consent, as `sendfile` does.
     pub(crate) watches: HashMap<i32, Watched>,
+    pub(crate) sharing: Sharing,
 }
 
 /// See the top of this file.
-#[pyclass(frozen, subclass, module = "tulipa._native")]
+///
+/// The dictionary is the class's own, so that it lies where the core can see whether there is one.
+#[pyclass(frozen, subclass, dict, module = "tulipa._native")]
 pub(crate) struct LoopCore {
     pub(crate) state: StateCell<State>,
     /// Where reads end whose bytes are then copied into an object of their own size.
@@ -69,6 +74,10 @@ pub(crate) struct LoopCore {
     pub(crate) foreign_wakeup_fd: AtomicI32,
     /// `asyncio.Handle._run` was replaced when the loop began to run.
     pub(crate) run_replaced: AtomicBool,
+    /// `time` is our own.
+    own_time: KnownMethod,
+    /// The arguments that futures of this loop are made with, once there was one.
+    pub(crate) future_options: StateCell<Option<Obj>>,
 }
 
 impl LoopCore {
@@ -103,23 +112,40 @@ impl LoopCore {
         &self.resolver
     }
 
-    /// Hands a call over from any thread.
+    /// Hands a call over from any thread. In a fork's child, where the thread that holds the inbox's lock may not be, and
+    /// where the waker would wake the parent, it stays with the calls that never run.
     fn push(&self, py: Python<'_>, handle: &Bound<'_, PyAny>) {
         let entry = Obj::from(handle.clone());
+        if self.is_forked() {
+            return self.with(py, |state| state.core.call_soon(entry));
+        }
         self.waker.with(py, |waker| waker.as_ref().map(|waker| self.inbox.push(entry, waker)));
     }
 
+    /// What whoever schedules a call asks. In a fork's child that is allowed, and the call never runs: tasks and futures
+    /// that were copied do so when they are cancelled, as cleaning up does.
+    ///
+    /// # Errors
+    /// `RuntimeError` if the loop was closed.
+    #[inline]
+    fn check_open(&self) -> PyResult<()> {
+        if self.is_closed() { Err(error::closed()) } else { Ok(()) }
+    }
+
+    /// What whoever runs the loop, or touches anything outside it, asks (R10).
+    ///
     /// # Errors
     /// `RuntimeError` if the loop was closed, or belongs to another process.
     #[inline]
-    pub(crate) fn check_open(&self) -> PyResult<()> {
-        if self.closed.load(Ordering::Relaxed) {
-            return Err(error::closed());
-        }
-        if self.forked.load(Ordering::Relaxed) {
-            return Err(error::forked());
-        }
-        Ok(())
+    pub(crate) fn check_usable(&self) -> PyResult<()> {
+        self.check_open()?;
+        if self.is_forked() { Err(error::forked()) } else { Ok(()) }
+    }
+
+    /// Whether this process is the child of a fork, and the loop its parent's.
+    #[inline]
+    pub(crate) fn is_forked(&self) -> bool {
+        self.forked.load(Ordering::Relaxed)
     }
 
     pub(crate) fn cancel_timer(&self, py: Python<'_>, id: TimerId) {
@@ -146,8 +172,13 @@ impl LoopCore {
     /// The program's own clock, if it brought one: a subclass or a test has replaced `time` (T17).
     pub(crate) fn foreign_now(&self, event_loop: &Bound<'_, Self>) -> PyResult<Option<Instant>> {
         let py = event_loop.py();
-        let time = event_loop.getattr(intern!(py, "time"))?;
+        let name = intern!(py, "time");
+        if self.own_time.holds(event_loop, name) {
+            return Ok(None);
+        }
+        let time = event_loop.getattr(name)?;
         if is_bound_native(&time, event_loop, TIME.load(Ordering::Relaxed)) {
+            self.own_time.remember(event_loop);
             return Ok(None);
         }
         Ok(Some(Instant::from_secs(time.call0()?.extract()?)))
@@ -204,7 +235,12 @@ impl LoopCore {
         let inbox = Arc::new(Inbox::default());
         let core = Loop::new(system, Arc::clone(&inbox));
         Ok(Self {
-            state: StateCell::new(State { core, owners: HashMap::new(), watches: HashMap::new() }),
+            state: StateCell::new(State {
+                core,
+                owners: HashMap::new(),
+                watches: HashMap::new(),
+                sharing: Sharing::default(),
+            }),
             scratch: StateCell::new(vec![0; READ_MAX].into_boxed_slice()),
             resolver: resolve::resolver(Arc::clone(&inbox), waker.clone()),
             inbox,
@@ -216,12 +252,21 @@ impl LoopCore {
             debug: AtomicBool::new(false),
             foreign_wakeup_fd: AtomicI32::new(wakeup::NONE),
             run_replaced: AtomicBool::new(false),
+            own_time: KnownMethod::new(),
+            future_options: StateCell::new(None),
         })
     }
 
-    /// Takes note of the debug mode, which the Python half sets.
-    fn _set_native_debug(&self, debug: bool) {
-        self.debug.store(debug, Ordering::Relaxed);
+    /// Whether the loop is in debug mode, under the name that `asyncio.BaseEventLoop` sets and programs look at (T9).
+    #[getter]
+    fn _debug(&self) -> bool {
+        self.is_debug()
+    }
+
+    #[setter(_debug)]
+    fn set_debug(&self, debug: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.debug.store(debug.is_truthy()?, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Runs turns until `stop()`.
@@ -232,6 +277,11 @@ impl LoopCore {
     /// Runs one turn, which waits for the first thing to happen if nothing is due.
     fn _run_once(slf: &Bound<'_, Self>) -> PyResult<()> {
         crate::turn::once(slf)
+    }
+
+    /// As `asyncio.BaseEventLoop._check_closed`, which everything asks that runs the loop or begins something on it.
+    fn _check_closed(&self) -> PyResult<()> {
+        self.check_usable()
     }
 
     /// Stop the loop when the turn that runs now, or the next one, has finished its callbacks.
@@ -245,6 +295,10 @@ impl LoopCore {
     }
 
     fn _write_to_self(&self, py: Python<'_>) {
+        // In a fork's child the waker would wake the parent.
+        if self.is_forked() {
+            return;
+        }
         self.waker.with(py, |waker| waker.as_ref().map(|waker| self.inbox.rouse(waker)));
     }
 
@@ -257,7 +311,7 @@ impl LoopCore {
     /// Drops every handle and transport and refuses all further use.
     fn _close_core(&self, py: Python<'_>) {
         self.closed.store(true, Ordering::Relaxed);
-        if !self.forked.load(Ordering::Relaxed) {
+        if !self.is_forked() {
             self.drop_all(py);
         }
     }
@@ -334,11 +388,17 @@ impl LoopCore {
             });
             result
         });
-        looked.unwrap_or(Ok(()))
+        looked.unwrap_or(Ok(()))?;
+        let options =
+            self.future_options.peek(|options| options.as_ref().map_or(Ok(()), |held| visit.call(held.as_py())));
+        options.unwrap_or(Ok(()))
     }
 
     fn __clear__(&self) {
-        Python::attach(|py| self._close_core(py));
+        Python::attach(|py| {
+            self._close_core(py);
+            drop(self.future_options.with(py, Option::take));
+        });
     }
 }
 

@@ -15,7 +15,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
 use tulipa_core::Inbox;
 use tulipa_sys::Waker;
-use tulipa_sys::resolver::{self, Answer, Entry, Failure, Id, Limits, Pool};
+use tulipa_sys::pool::{Id, Limits, Pool};
+use tulipa_sys::resolver::{self, Answer, Entry, Failure};
 
 use crate::address;
 use crate::error::os_error;
@@ -26,7 +27,7 @@ use crate::handle;
 
 /// As many as asyncio's executor has on a large machine. They hold no lock of the interpreter's and sleep in the C
 /// library, so what bounds them is what a name server may be asked at once.
-const LIMITS: Limits = Limits { threads: 32, idle: Duration::from_secs(1) };
+const LIMITS: Limits = Limits { name: "tulipa-names", threads: 32, idle: Duration::from_secs(1) };
 
 /// Where the thread that has the answer leaves it.
 type Landing = Arc<OnceLock<Result<Answer, Failure>>>;
@@ -128,7 +129,7 @@ fn look_up<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResul
     let core = event_loop.get();
     let [question, landed] = args.exactly("_look_up", ["question", "landed"])?;
     let question = question.cast::<Question>()?.get().0.clone();
-    core.check_open()?;
+    core.check_usable()?;
     let handle = handle::new_handle(event_loop, landed, PyTuple::empty(py), None)?;
     let landing = Landing::default();
     let ticket = Ticket { landing: Arc::clone(&landing), handle: handle.into() };
@@ -145,7 +146,7 @@ fn drop_lookup<'py>(object: &Bound<'py, PyAny>, lookup: &Bound<'py, PyAny>) -> P
     let core = object.cast::<LoopCore>()?.get();
     let id = lookup.cast::<Lookup>()?.get().id;
     // In the child of a fork a thread of the parent's may hold the resolver's lock for ever.
-    if core.check_open().is_ok() {
+    if core.check_usable().is_ok() {
         drop(core.resolver().cancel(id));
     }
     Ok(object.py().None().into_bound(object.py()))

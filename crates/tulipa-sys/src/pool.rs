@@ -1,4 +1,4 @@
-//! A bounded number of threads for calls that block, such as the look-up of a name.
+//! A bounded number of threads for calls that block, such as the look-up of a name or a read from a disk.
 //!
 //! 1. A question waits until a thread is free. Threads are started when questions wait, up to the limit, and end when
 //!    they have had nothing to do for a while: a program that asks nothing has no thread of ours, and may fork.
@@ -12,17 +12,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{io, thread};
 
-use super::c_library::block_signals;
-
-/// The name of the threads, as `/proc`, `top -H` and debuggers show it.
-const THREAD_NAME: &str = "tulipa-names";
+use crate::signals::block_signals;
 
 /// One question, in one pool.
 pub type Id = u64;
 
-/// How many threads there may be, and how long.
+/// What the threads are called, how many there may be, and how long.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// The name of the threads, as `/proc`, `top -H` and debuggers show it.
+    pub name: &'static str,
     /// The most threads at one time.
     pub threads: usize,
     /// How long a thread waits for a question before it ends.
@@ -132,7 +131,7 @@ where
 
     fn start_thread(&self) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
-        thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || shared.serve()).map(drop)
+        thread::Builder::new().name(shared.limits.name.to_owned()).spawn(move || shared.serve()).map(drop)
     }
 }
 
@@ -214,7 +213,7 @@ mod tests {
             let _ = wait.lock().map(|wait| wait.recv());
             question * 10
         };
-        let pool = Pool::new(Limits { threads, idle }, work, move |ticket, answer| {
+        let pool = Pool::new(Limits { name: "held", threads, idle }, work, move |ticket, answer| {
             let _ = deliver.send((ticket, answer));
         });
         Held { pool, begun, go_on, delivered }
@@ -337,7 +336,7 @@ mod tests {
         let delivered = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&delivered);
         let pool = Arc::new(Pool::new(
-            Limits { threads: 4, idle: Duration::ZERO },
+            Limits { name: "count", threads: 4, idle: Duration::ZERO },
             |question: usize| question,
             move |ticket: usize, answer| {
                 assert_eq!(ticket, answer);
