@@ -438,6 +438,25 @@ def test_a_reader_and_a_writer():
     assert run(program, b"one\ntwo") == b"ONE\nTWOdone\n"
 
 
+@pytest.mark.parametrize("kind", ["pipes", "socket"])
+def test_what_was_written_to_both_as_one_is_written_before_the_program_ends(kind):
+    program = """
+    async def main():
+        reader, writer = await tulipa.stdio()
+        writer.write(b"x" * 3_000_000)
+    tulipa.run(main())
+    """
+    ours, theirs = socket.socketpair()
+    one = {"stdin": theirs, "stdout": theirs} if kind == "socket" else {"stdin": theirs, "stdout": subprocess.PIPE}
+    with ours, theirs, start(program, **one, stderr=subprocess.PIPE) as process:
+        theirs.close()
+        until_asleep(process)
+        read = ours.makefile("rb").read if kind == "socket" else process.stdout.read
+        assert len(read()) == 3_000_000
+        process.stderr.read()  # asyncio's warning of a writer that was not closed
+        assert process.wait(SECONDS) == 0
+
+
 def test_a_transport_and_a_protocol():
     program = """
     class Echo(asyncio.Protocol):
