@@ -51,7 +51,7 @@ def join(reader: Any, writer: Any, protocol: asyncio.BaseProtocol | None = None)
             raise TypeError(
                 f"{half!r} has no {' and no '.join(missing)}; join() needs a transport to read and one to write"
             )
-        if isinstance(half, asyncio.DatagramTransport):
+        if callable(getattr(half, "sendto", None)):
             raise TypeError(f"{half!r} carries datagrams, not a stream of bytes")
     if reader is writer:
         raise ValueError(f"{reader!r} cannot be both halves; it needs no joining")
