@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.programs import run_program
 
-# The number of io_uring_setup(2) is the same on all processors that have the driver. The filter lets all other calls pass.
+# io_uring_setup(2) has one number on all processors that have the driver. All other calls pass the filter.
 FORBIDDING = """
     import ctypes, os, struct, tulipa
     ERRNO, ALLOW, LOAD, IF_EQUAL, RETURN = 0x50000, 0x7FFF0000, 0x20, 0x15, 0x06
