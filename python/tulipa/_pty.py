@@ -15,6 +15,7 @@ import functools
 import os
 import struct
 import termios
+import warnings
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -61,10 +62,13 @@ class Pty:
     A context manager that closes what is still open.
     """
 
+    _master = -1
+    _slave = -1
+
     def __init__(self, master: int, slave: int) -> None:
         self._path = os.ttyname(slave)
-        self._master: int = master
-        self._slave: int = slave
+        self._master = master
+        self._slave = slave
 
     def __repr__(self) -> str:
         return f"<{self.__class__.__name__} {self._path}{' closed' if self._master < 0 else ''}>"
@@ -159,6 +163,8 @@ class Pty:
         self.close()
 
     def __del__(self) -> None:
+        if self._master >= 0:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
         self.close()
 
 
