@@ -335,7 +335,8 @@ async def child_transports(town, random):
         assert b"some words" in await reader.read()
     else:
         writer.transport.kill()
-    assert await writer.transport.wait() == (0 if way == "echo" else -9)
+    status = await writer.transport.wait()
+    assert status == (0 if way == "echo" else -9), (way, pty, status)
     writer.close()
     await writer.wait_closed()
 
