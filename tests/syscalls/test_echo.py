@@ -11,7 +11,7 @@ pytestmark = pytest.mark.all_drivers
 CONNECTIONS = 32
 SIZE = 1024
 REGISTRATIONS = ("epoll_ctl", "fcntl", "setsockopt", "ioctl", "getsockopt", "getpeername", "getsockname")
-POLLS = ("epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6")
+POLLS = ("epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6", "io_uring_enter")
 
 BARRIER = f"""
     import os, sys, gc
@@ -141,36 +141,43 @@ CHANCE = 0.5
 SYNCHRONISING = 2
 
 
-def check(counts, calls_per_message=2, polls=2):
+def check(backend, counts, calls_per_message=2, polls=2):
     """A poll for all messages of a round and one for the turn that synchronises, and the calls of each message."""
     registrations = {name: counts[name] for name in REGISTRATIONS if counts.get(name, 0) > CHANCE}
     assert not registrations, counts
     polled = sum(counts.get(name, 0) for name in POLLS)
     assert polled <= polls + CHANCE, counts
     others = sum(counts.values()) - polled - SYNCHRONISING
+    if backend.driver == "io_uring":
+        # What arrives while the loop is blocked interrupts its read for a moment, and strace counts it once more.
+        others -= max(0, counts.get("read", 0) - 1)
     assert others <= calls_per_message * CONNECTIONS + CHANCE, (others / CONNECTIONS, counts)
 
 
 @pytest.mark.parametrize("server", [PROTOCOL, BUFFERED], ids=["protocol", "buffered protocol"])
 def test_a_message_costs_two_calls_and_its_share_of_a_poll(backend, server):  # G13
-    check(steady_counts(backend, server, connections=CONNECTIONS, size=SIZE))
+    check(backend, steady_counts(backend, server, connections=CONNECTIONS, size=SIZE))
 
 
 def test_a_message_that_wakes_a_task_costs_its_share_of_one_more_poll(backend):  # G13
-    check(steady_counts(backend, STREAMS, connections=CONNECTIONS, size=SIZE), polls=3)
+    check(backend, steady_counts(backend, STREAMS, connections=CONNECTIONS, size=SIZE), polls=3)
 
 
 @pytest.mark.only_tulipa
 def test_sixteen_small_writes_leave_in_one_call(backend):
-    check(steady_counts(backend, SMALL_WRITES, connections=CONNECTIONS, size=SIZE))
+    check(backend, steady_counts(backend, SMALL_WRITES, connections=CONNECTIONS, size=SIZE))
 
 
 @pytest.mark.only_tulipa
 def test_socket_calls_keep_their_registration(backend):  # G13
     """One more call per message: `sock_recv` looks first, and finds nothing."""
-    check(steady_counts(backend, SOCKETS, connections=CONNECTIONS, size=SIZE), calls_per_message=3, polls=3)
+    check(backend, steady_counts(backend, SOCKETS, connections=CONNECTIONS, size=SIZE), calls_per_message=3, polls=3)
 
 
 def test_datagrams_cost_two_calls_each(backend):
     """All come in on one socket: in batches, or one by one; the answers leave one by one at most."""
-    check(steady_counts(backend, DATAGRAMS, connections=CONNECTIONS, size=SIZE, datagrams=True), polls=CONNECTIONS + 1)
+    check(
+        backend,
+        steady_counts(backend, DATAGRAMS, connections=CONNECTIONS, size=SIZE, datagrams=True),
+        polls=CONNECTIONS + 1,
+    )

@@ -131,6 +131,7 @@ fn look_up<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResul
     let question = question.cast::<Question>()?.get().0.clone();
     core.check_usable()?;
     let handle = handle::new_handle(event_loop, landed, PyTuple::empty(py), None)?;
+    handle::track(&handle);
     let landing = Landing::default();
     let ticket = Ticket { landing: Arc::clone(&landing), handle: handle.into() };
     match core.resolver().ask(question, ticket) {
