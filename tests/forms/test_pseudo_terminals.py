@@ -111,6 +111,19 @@ async def test_closing_hangs_up(loop, pty):
         os.close(other)
 
 
+async def test_two_terminals_at_once(loop, pty):
+    """Their masters are one device, and yet two things: nobody is warned."""
+    first = await pty.connect(Recorder)
+    with tulipa.open_pty() as other:
+        second = await other.connect(Recorder)
+        os.write(pty.slave, b"one")
+        os.write(other.slave, b"two")
+        for (transport, protocol), text in ((first, b"one"), (second, b"two")):
+            await protocol.until_data(3)
+            assert protocol.data == text
+            await ended(transport, protocol)
+
+
 async def test_there_is_one_transport(loop, pty):  # G12
     transport, protocol = await pty.connect(Recorder)
     with pytest.raises(RuntimeError, match="used by transport"):
