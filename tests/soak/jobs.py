@@ -12,6 +12,7 @@ import importlib
 import os
 import socket
 import ssl
+import tempfile
 import threading
 from dataclasses import dataclass, field
 
@@ -272,6 +273,27 @@ async def pipes(town, random):
         await asyncio.gather(client.lost, writer.lost)
 
 
+async def files(town, random):
+    if isinstance(town.loop, asyncio.SelectorEventLoop):
+        return  # asyncio takes no files
+    with tempfile.TemporaryFile(buffering=0) as file, Held() as held:
+        writer, reader = Client(0), Client(random.randrange(1, len(PAYLOAD)))
+        held.callback(writer.abandon)
+        held.callback(reader.abandon)
+        writing = os.fdopen(os.dup(file.fileno()), "wb", 0)
+        transport, _ = await town.loop.connect_write_pipe(lambda: writer, writing)
+        transport.write(PAYLOAD)
+        transport.close()
+        await writer.lost
+        os.lseek(file.fileno(), 0, os.SEEK_SET)
+        reading = os.fdopen(os.dup(file.fileno()), "rb", 0)
+        transport, _ = await town.loop.connect_read_pipe(lambda: reader, reading)
+        if random.random() < 0.5:
+            await reader.enough
+        random.choice((transport.close, transport.abort))()
+        await reader.lost
+
+
 async def timers(town, random):
     handles = [town.loop.call_later(random.random() * 100, print) for _ in range(random.randrange(50))]
     for handle in handles:
@@ -416,6 +438,7 @@ WEIGHTS = {
     datagrams: 20,
     socket_calls: 10,
     pipes: 10,
+    files: 5,
     timers: 20,
     from_threads: 10,
     cancelled: 40,
