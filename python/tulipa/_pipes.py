@@ -25,8 +25,10 @@ __all__ = ["PipeMixin"]
 class PipeMixin(Host):
     """Makes the transports of pipes."""
 
-    #: A transport that reads from a pipe, terminal or socket, by device and inode.
-    _readers: WeakValueDictionary[tuple[int, int], ReadPipeTransport] | None = None
+    def __init__(self) -> None:
+        super().__init__()
+        # A transport that reads from a pipe, terminal or socket, by device and inode.
+        self._readers: WeakValueDictionary[tuple[int, int], ReadPipeTransport] | None = None
 
     def _make_read_pipe_transport(
         self,
