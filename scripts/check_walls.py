@@ -40,6 +40,7 @@ UNSAFE_ROOMS: dict[str, str] = {
     "crates/tulipa-sys/src/descriptor.rs": "a number becomes an owned or a borrowed descriptor",
     "crates/tulipa-sys/src/poller/select.rs": "rustix marks select unsafe, since its sets hold plain numbers",
     "crates/tulipa-tls/src/openssl/": "speaks OpenSSL's C interface",
+    "crates/tulipa-sys/src/pool/signals.rs": "the C library's sets of signals are filled through pointers",
     "crates/tulipa-sys/src/resolver/c_library.rs": "getaddrinfo and getnameinfo take and give raw pointers",
     "crates/tulipa-py/src/ffi/": "speaks CPython's C interface",
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ._files import File, open_file
 from ._info import info
 from ._install import install
 from ._loop import Loop
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
     from ._policy import EventLoopPolicy as EventLoopPolicy
 
 __all__ = [
+    "File",
     "Loop",
     "__version__",
     "current_loop",
     "info",
     "install",
     "new_event_loop",
+    "open_file",
     "run",
 ]
 

@@ -21,6 +21,7 @@ use crate::ffi::cell::StateCell;
 use crate::ffi::object::Obj;
 use crate::ffi::raw::{Arguments, Parsed, method};
 use crate::ffi::wakeup;
+use crate::file::{self, FileThreads};
 use crate::handle;
 use crate::host::PyHost;
 use crate::resolve::{self, Resolver};
@@ -58,6 +59,7 @@ pub(crate) struct LoopCore {
     /// Gone when the loop is closed.
     waker: StateCell<Option<Waker>>,
     resolver: Resolver,
+    files: FileThreads,
     /// The name of the driver that the loop waits with.
     #[pyo3(get, name = "driver")]
     driver_name: String,
@@ -101,6 +103,11 @@ impl LoopCore {
     /// Must not be touched by a fork's child, where its threads are not, nor what they had locked free.
     pub(crate) const fn resolver(&self) -> &Resolver {
         &self.resolver
+    }
+
+    /// As [`resolver`](Self::resolver).
+    pub(crate) const fn files(&self) -> &FileThreads {
+        &self.files
     }
 
     /// Hands a call over from any thread.
@@ -173,7 +180,7 @@ impl LoopCore {
 
     fn drop_all(&self, py: Python<'_>) {
         // First, so that nothing comes into the inbox any more.
-        let lookups = self.resolver.close();
+        let (lookups, file_calls) = (self.resolver.close(), self.files.close());
         let remains: (Vec<Remains<PyHost>>, _) = self.with(py, |state| {
             state.owners.clear();
             let watches = std::mem::take(&mut state.watches);
@@ -181,7 +188,7 @@ impl LoopCore {
             state.core.driver().shut();
             (remains, watches)
         });
-        drop((remains, lookups));
+        drop((remains, lookups, file_calls));
         self.waker.with(py, Option::take);
     }
 }
@@ -207,6 +214,7 @@ impl LoopCore {
             state: StateCell::new(State { core, owners: HashMap::new(), watches: HashMap::new() }),
             scratch: StateCell::new(vec![0; READ_MAX].into_boxed_slice()),
             resolver: resolve::resolver(Arc::clone(&inbox), waker.clone()),
+            files: file::threads(Arc::clone(&inbox), waker.clone()),
             inbox,
             waker: StateCell::new(Some(waker)),
             driver_name: driver.to_owned(),

@@ -10,6 +10,8 @@
 //! | `watch` | `add_reader` and the operations behind `sock_*` |
 //! | `child` | starting child processes |
 //! | `resolve` | looking names up |
+//! | `file` | files that are read and written at an offset |
+//! | `offload` | calls on threads, and the way back from there |
 //! | `address`, `error`, `system`, `host` | translations |
 //! | `ffi` | everything unsafe |
 
@@ -18,9 +20,11 @@ mod child;
 mod error;
 mod event_loop;
 mod ffi;
+mod file;
 mod handle;
 mod host;
 mod listener;
+mod offload;
 mod resolve;
 mod system;
 mod tls;
@@ -42,6 +46,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<watch::Waiter>()?;
     module.add_class::<resolve::Question>()?;
     module.add_class::<resolve::Lookup>()?;
+    module.add_class::<file::FileCore>()?;
+    module.add_class::<file::FileCall>()?;
+    module.add_function(wrap_pyfunction!(file::open_file, module)?)?;
     let core = py.get_type::<event_loop::LoopCore>();
     for methods in
         [event_loop::methods(), watch::methods(), listener::methods(), resolve::methods(), transport::open::methods()]

@@ -1,16 +1,14 @@
-//! Names and addresses: what the C library's `getaddrinfo` and `getnameinfo` answer, and threads to ask them on.
+//! Names and addresses: what the C library's `getaddrinfo` and `getnameinfo` answer.
 //!
 //! | file | subject |
 //! |---|---|
 //! | this one | a question, and which questions are answered without waiting |
 //! | `c_library` | asking the C library |
-//! | `pool` | a bounded number of threads for calls that block |
 //!
 //! The C library is asked and nothing else: `/etc/hosts`, `nsswitch.conf` and whatever an administrator has plugged in
 //! there decide, as they do for every other program.
 
 mod c_library;
-mod pool;
 
 use std::ffi::CString;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -18,7 +16,6 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use tulipa_core::Code;
 
 pub use c_library::explain;
-pub use pool::{Id, Limits, Pool};
 
 use crate::address::Address;
 

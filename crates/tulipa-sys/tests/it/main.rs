@@ -10,6 +10,7 @@ mod listeners;
 mod pipes;
 mod registrations;
 mod sockets;
+mod storage;
 mod streams;
 mod terminals;
 mod traffic;

@@ -1,28 +1,30 @@
-//! A bounded number of threads for calls that block, such as the look-up of a name.
+//! A bounded number of threads for calls that block, such as the look-up of a name or the reading of a file.
 //!
 //! 1. A question waits until a thread is free. Threads are started when questions wait, up to the limit, and end when
 //!    they have had nothing to do for a while: a program that asks nothing has no thread of ours, and may fork.
 //! 2. Each question comes with a ticket, which is kept until the answer is there and is then delivered with it.
-//!    Whoever [cancels](Pool::cancel) gets the ticket back; the answer, if one still comes, is dropped.
+//!    Whoever [cancels](Pool::cancel) gets the ticket back; the answer, if one still comes, is dropped. Whoever
+//!    [withdraws](Pool::withdraw) gets it back only if the question has not been begun and never will be.
 //! 3. A ticket is dropped by the world above only, never on a thread of the pool.
 //! 4. [`Pool::close`] gives all tickets back. What a thread is doing then cannot be stopped; it ends when that ends.
+
+mod signals;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{io, thread};
 
-use super::c_library::block_signals;
-
-/// The name of the threads, as `/proc`, `top -H` and debuggers show it.
-const THREAD_NAME: &str = "tulipa-names";
+use self::signals::block_signals;
 
 /// One question, in one pool.
 pub type Id = u64;
 
-/// How many threads there may be, and how long.
+/// How many threads there may be, how long, and what they are called.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// The name of the threads, as `/proc`, `top -H` and debuggers show it.
+    pub name: &'static str,
     /// The most threads at one time.
     pub threads: usize,
     /// How long a thread waits for a question before it ends.
@@ -118,6 +120,14 @@ where
         Some(ticket)
     }
 
+    /// Forgets a question that no thread has begun with, and gives its ticket back; `None` if one has.
+    pub fn withdraw(&self, id: Id) -> Option<T> {
+        let mut state = self.shared.lock();
+        let place = state.waiting.iter().position(|(waiting, _)| *waiting == id)?;
+        state.waiting.remove(place);
+        state.tickets.remove(&id)
+    }
+
     /// Forgets all questions, gives their tickets back and takes no more. Nothing is delivered after this has returned.
     pub fn close(&self) -> Vec<T> {
         let mut state = self.shared.lock();
@@ -132,7 +142,7 @@ where
 
     fn start_thread(&self) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
-        thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || shared.serve()).map(drop)
+        thread::Builder::new().name(self.shared.limits.name.to_owned()).spawn(move || shared.serve()).map(drop)
     }
 }
 
@@ -214,7 +224,7 @@ mod tests {
             let _ = wait.lock().map(|wait| wait.recv());
             question * 10
         };
-        let pool = Pool::new(Limits { threads, idle }, work, move |ticket, answer| {
+        let pool = Pool::new(Limits { name: "held", threads, idle }, work, move |ticket, answer| {
             let _ = deliver.send((ticket, answer));
         });
         Held { pool, begun, go_on, delivered }
@@ -299,6 +309,24 @@ mod tests {
     }
 
     #[test]
+    fn only_what_is_not_begun_can_be_withdrawn() {
+        let held = held(1, LONG);
+        let first = held.pool.ask(1, "first").expect("a thread");
+        held.begun.recv_timeout(PATIENCE).expect("a beginning");
+        let second = held.pool.ask(2, "second").expect("it waits");
+        assert_eq!(held.pool.withdraw(first), None);
+        assert_eq!(held.pool.withdraw(second), Some("second"));
+        assert_eq!(held.pool.withdraw(second), None, "the ticket is given back once");
+        held.pool.ask(3, "third").expect("it waits");
+        for _ in 0..2 {
+            held.go_on.send(()).expect("the work goes on");
+        }
+        for expected in [("first", 10), ("third", 30)] {
+            assert_eq!(held.delivered.recv_timeout(PATIENCE), Ok(expected));
+        }
+    }
+
+    #[test]
     fn an_answer_that_nobody_waits_for_is_dropped() {
         let held = held(1, LONG);
         let first = held.pool.ask(1, "first").expect("a thread");
@@ -337,7 +365,7 @@ mod tests {
         let delivered = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&delivered);
         let pool = Arc::new(Pool::new(
-            Limits { threads: 4, idle: Duration::ZERO },
+            Limits { name: "tickets", threads: 4, idle: Duration::ZERO },
             |question: usize| question,
             move |ticket: usize, answer| {
                 assert_eq!(ticket, answer);
