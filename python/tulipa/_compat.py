@@ -8,7 +8,10 @@ is one file to read; a missing name says which Python lacks it and stops the imp
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import gc
+import io
 import socket
 import subprocess
 import sys
@@ -63,6 +66,7 @@ __all__ = [
     "set_event_loop_policy",
     "set_result_unless_cancelled",
     "stand_in_for_selector_loop",
+    "text_decoder",
 ]
 
 PYTHON = sys.version_info[:2]
@@ -271,3 +275,11 @@ def stand_in_for_selector_loop(make_stand_in: Callable[[type[Any]], type[Any]]) 
                 setattr(module, name, stand_in)
     if getattr(DefaultPolicy, "_loop_factory", None) is original:
         setattr(DefaultPolicy, "_loop_factory", stand_in)  # noqa: B010
+
+
+def text_decoder(stream: io.TextIOWrapper[Any]) -> codecs.IncrementalDecoder | io.IncrementalNewlineDecoder | None:
+    """The decoder of a text stream, which only the garbage collector shows; None if nothing was read yet."""
+    for part in gc.get_referents(stream):
+        if isinstance(part, (codecs.IncrementalDecoder, io.IncrementalNewlineDecoder)):
+            return part
+    return None

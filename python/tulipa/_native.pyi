@@ -127,12 +127,14 @@ def start_child(
     *,
     restore_signals: bool,
     new_session: bool,
+    controlling_terminal: bool,
     process_group: int,
     umask: int,
 ) -> ChildStart:
     """Make a child that becomes a program, and do not wait for that; raises OSError.
 
-    An environment of None is the present one; without a list of descriptors none is closed.
+    An environment of None is the present one; without a list of descriptors none is closed. The controlling
+    terminal is the child's standard input.
     """
 
 def remove_stale_socket(path: str | bytes) -> None:

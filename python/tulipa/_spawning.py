@@ -15,10 +15,12 @@ program, a debugger or a test has put something else in its place.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+import termios
+from collections.abc import Callable, Iterable, Mapping
 from typing import IO, Any
 
 from . import _native
@@ -35,6 +37,10 @@ def spawn(args: Any, **options: Any) -> subprocess.Popen[bytes]:
     """Return the Popen of a new child, which may still be on its way. Raises as `subprocess.Popen`."""
     # Looked at now: tests put fakes there, and tools their own class.
     cls: Any = Popen if subprocess.Popen is POPEN else subprocess.Popen
+    if options.get("controlling_terminal") and cls is not Popen:
+        raise NotImplementedError(
+            f"{cls!r}, which stands in for subprocess.Popen, gives no child a controlling terminal"
+        )
     popen: subprocess.Popen[bytes] = cls(args, universal_newlines=False, **options)
     return popen
 
@@ -45,6 +51,13 @@ class Popen(subprocess.Popen[bytes]):
     start: _native.ChildStart | None = None
     _program: Any
     _folder: Any
+
+    def __init__(self, args: Any, *, controlling_terminal: bool = False, **options: Any) -> None:
+        # The terminal is standard input, and controls a session that the child leads.
+        self._controlling_terminal = controlling_terminal
+        if controlling_terminal:
+            options["start_new_session"] = True
+        super().__init__(args, **options)
 
     def _execute_child(  # The names and the order are those of Popen on 3.11 to 3.15; see `popen_is_as_known`.
         self,
@@ -82,6 +95,8 @@ class Popen(subprocess.Popen[bytes]):
             )  # fmt: skip
 
         needs_more = any(given is not None for given in (preexec_fn, gid, gids, uid))
+        if self._controlling_terminal:
+            preexec_fn = _then_take_terminal(preexec_fn)
         if needs_more or not popen_is_as_known():
             return execute_by_popen()
 
@@ -99,6 +114,7 @@ class Popen(subprocess.Popen[bytes]):
                 _kept(pass_fds) if close_fds else None,
                 restore_signals=bool(restore_signals),
                 new_session=bool(start_new_session),
+                controlling_terminal=self._controlling_terminal,
                 process_group=process_group,
                 umask=umask,
             )
@@ -128,6 +144,17 @@ class Popen(subprocess.Popen[bytes]):
         if step == "exec":
             raise OSError(number, message, self._program)
         raise OSError(number, message)
+
+
+def _then_take_terminal(preexec_fn: Callable[[], object] | None) -> Callable[[], None]:
+    """What a child made by Popen's own means calls after a fork."""
+
+    def take_terminal() -> None:
+        if preexec_fn is not None:
+            preexec_fn()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    return take_terminal
 
 
 def _arguments(args: Any, shell: bool, executable: Any) -> list[Any]:

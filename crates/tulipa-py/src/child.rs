@@ -67,8 +67,8 @@ impl ChildStart {
 ///
 /// An environment of None is the present one; a list of descriptors of None closes nothing. Raises `OSError`.
 #[pyfunction]
-#[pyo3(signature = (arguments, paths, environment, folder, streams, kept, *, restore_signals, new_session, process_group, umask))]
-#[expect(clippy::too_many_arguments, reason = "they are those of subprocess.Popen")]
+#[pyo3(signature = (arguments, paths, environment, folder, streams, kept, *, restore_signals, new_session, controlling_terminal, process_group, umask))]
+#[expect(clippy::too_many_arguments, reason = "they are those of subprocess.Popen, and one more")]
 pub(crate) fn start_child(
     py: Python<'_>,
     arguments: Vec<PyBackedBytes>,
@@ -79,6 +79,7 @@ pub(crate) fn start_child(
     kept: Option<Vec<RawFd>>,
     restore_signals: bool,
     new_session: bool,
+    controlling_terminal: bool,
     process_group: i32,
     umask: i32,
 ) -> PyResult<ChildStart> {
@@ -95,6 +96,7 @@ pub(crate) fn start_child(
         kept,
         restore_signals,
         new_session,
+        controlling_terminal,
         process_group: given(process_group),
         umask: u32::try_from(umask).ok(),
     };

@@ -40,6 +40,8 @@ pub(crate) fn pool<Q: Send + 'static, A: Send + Sync + 'static>(
     Pool::new(limits, work, move |Ticket { landing, handle }, answer| {
         // Nobody else fills this landing, so that nothing is refused here.
         let _ = landing.set(answer);
+        // Whoever is told lets go of the answer when it likes, and with it of what the answer keeps open.
+        drop(landing);
         inbox.push(handle, &waker);
     })
 }

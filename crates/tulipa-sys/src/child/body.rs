@@ -4,7 +4,7 @@
 //! but its own stack, and it makes its system calls by themselves. Nothing here may allocate, lock, panic, or touch a
 //! thread-local, and nothing may call the C library.
 //!
-//! The steps and their order are those of `subprocess.Popen`.
+//! The steps and their order are those of `subprocess.Popen`, and taking a controlling terminal, which follows the session.
 #![expect(unsafe_code, reason = "system calls without the C library")]
 
 use std::ffi::{c_int, c_void};
@@ -129,6 +129,10 @@ fn arrange_process(plan: &Plan) -> Result<(), i32> {
     if program.new_session {
         // SAFETY: no arguments.
         unsafe { call(syscall!(Sysno::setsid))? };
+    }
+    if program.controlling_terminal {
+        // SAFETY: numbers only. The last says that a terminal is not taken from another session.
+        unsafe { call(syscall!(Sysno::ioctl, 0, libc::TIOCSCTTY, 0))? };
     }
     if let Some(group) = program.process_group {
         // SAFETY: numbers only.

@@ -43,6 +43,8 @@ pub struct Program {
     pub restore_signals: bool,
     /// Whether it leads a session of its own.
     pub new_session: bool,
+    /// Whether its standard input becomes the controlling terminal of that session.
+    pub controlling_terminal: bool,
     /// The process group to enter; 0 is one of its own.
     pub process_group: Option<i32>,
     /// Which permissions its new files do not get.

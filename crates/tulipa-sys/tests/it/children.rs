@@ -30,6 +30,7 @@ fn program(paths: &[&str], arguments: &[&str]) -> Program {
         kept: Some(Vec::new()),
         restore_signals: true,
         new_session: false,
+        controlling_terminal: false,
         process_group: None,
         umask: None,
     }
