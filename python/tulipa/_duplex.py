@@ -27,9 +27,7 @@ async def connect_duplex(
     protocol_factory: Callable[[], _ProtocolT],
     reading: Any,
     writing: Any,
-    *,
     kind: Callable[..., Any] = JoinedTransport,
-    read_ahead: bytes = b"",
 ) -> tuple[Any, _ProtocolT]:
     """Make a transport of a file to read from and one to write to, which it owns from now on.
 
@@ -41,7 +39,7 @@ async def connect_duplex(
         halves.append(loop._make_read_pipe_transport(reading, asyncio.Protocol()))
         halves[0].pause_reading()
         halves.append(loop._make_write_pipe_transport(writing, asyncio.Protocol()))
-        transport = kind(loop, *halves, protocol, read_ahead=read_ahead)
+        transport = kind(loop, *halves, protocol)
     except BaseException:
         for half in halves:
             half.abort()
@@ -62,12 +60,12 @@ async def open_duplex(
     loop: Loop,
     reading: Any,
     writing: Any,
+    kind: Callable[..., Any] = JoinedTransport,
     limit: int = LIMIT,
-    **options: Any,
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """The same as a stream reader and a stream writer."""
     reader = asyncio.StreamReader(limit, loop)
     transport, protocol = await connect_duplex(
-        loop, lambda: asyncio.StreamReaderProtocol(reader, loop=loop), reading, writing, **options
+        loop, lambda: asyncio.StreamReaderProtocol(reader, loop=loop), reading, writing, kind
     )
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)

@@ -19,6 +19,7 @@ from typing import Any, AnyStr, Generic, Self, cast
 
 from ._descriptors import position_of, size_of
 from ._run import current_loop
+from ._shutdown import AtShutdown
 from ._transports import ReadPipeTransport
 
 __all__ = ["Input"]
@@ -75,6 +76,7 @@ class Input(Generic[AnyStr]):
         self.transport: ReadPipeTransport = self._loop._make_read_pipe_transport(file, _Receiver(self))
         self.transport.pause_reading()
         self._loop._background += 1
+        self._at_shutdown = AtShutdown(self._loop, self.aclose)
         if read_ahead:
             self._arrive(read_ahead)
 
@@ -217,6 +219,7 @@ class Input(Generic[AnyStr]):
         """Stop reading and close the file; a task that waits for input gets ValueError. Closing twice is allowed."""
         if not self._closed:
             self._closed = True
+            self._at_shutdown.call_off()
             self._set_reading(False)
             if self._keep is not None and (rest := self._rest()):
                 self._keep(rest)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._compat import SENDFILE_FALLBACK
 
-__all__ = ["JoinedTransport", "join"]
+__all__ = ["JoinedTransport", "give", "join"]
 
 if TYPE_CHECKING:
     _Bytes = bytes | bytearray | memoryview[Any]
@@ -212,7 +212,7 @@ class JoinedTransport(asyncio.Transport):
         """Give the protocol what was read before; then let it have the input itself."""
         while self._read_ahead and self._is_wanted():
             data = self._read_ahead.pop(0)
-            if not self._call("data_received", functools.partial(_give, self._protocol, data)):
+            if not self._call("data_received", functools.partial(give, self._protocol, data)):
                 return
         if not self._is_wanted() or self._read_ahead:
             return
@@ -433,7 +433,7 @@ class _ReadingHalf(_Reading, asyncio.Protocol):
 class _BufferedReadingHalf(_Reading, asyncio.BufferedProtocol):
     def data_received(self, data: bytes) -> None:
         """Serve a half that was written without thinking of BufferedProtocol."""
-        _give(self._joined.get_protocol(), data)
+        give(self._joined.get_protocol(), data)
 
     def serve(self, protocol: Any) -> None:
         """Pass everything on to the protocol from now on."""
@@ -506,7 +506,7 @@ def _taken_from(reader: Any) -> bytes:
     return data
 
 
-def _give(protocol: Any, data: bytes) -> None:
+def give(protocol: Any, data: bytes) -> None:
     """Hand data to a protocol of either kind."""
     if not isinstance(protocol, asyncio.BufferedProtocol):
         protocol.data_received(data)

@@ -77,6 +77,8 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
         # core cannot see, such as a thread that waits for a child.
         self._background = 0
         self._held = 0
+        # For each transport that is work only while it has something to write: whether it has nothing.
+        self._idle_checks: set[Callable[[], bool]] = set()
         self._stop_when_idle = False
         self._tls_engine = choose_tls_engine()
         super().__init__()
@@ -136,7 +138,8 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
     def _alive(self) -> bool:
         """Whether anything is left to do that can still happen."""
         ready, timers, still_open = self._load()
-        return ready + timers + still_open + self._held > self._background
+        idle = sum(is_idle() for is_idle in self._idle_checks)
+        return ready + timers + still_open + self._held > self._background + idle
 
     def _hold(self) -> None:
         self._held += 1

@@ -13,12 +13,13 @@ from __future__ import annotations
 import asyncio
 import codecs
 import errno
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, AnyStr, Generic, Self
 
 from ._descriptors import position_of, size_of
 from ._run import current_loop
+from ._shutdown import AtShutdown
 from ._transports import WritePipeTransport
 
 __all__ = ["Output"]
@@ -52,11 +53,10 @@ class Output(Generic[AnyStr]):
         self._size = size_of(file.fileno())
         self._drained: asyncio.Event = asyncio.Event()
         self._drained.set()
-        self._emptied: asyncio.Future[None] | None = None
+        self._flushed: asyncio.Future[None] | None = None
         self.transport: WritePipeTransport = self._loop._make_write_pipe_transport(file, _Reporter(self))
-        self._loop._background += 1
-        self._last_rites = self._flush_at_shutdown()
-        self._loop.call_soon(self._expect_shutdown)
+        self._loop._idle_checks.add(self._is_idle)
+        self._at_shutdown = AtShutdown(self._loop, self.aclose)
 
     def __repr__(self) -> str:
         return f"<{self.__class__.__name__} {self._name} {'closed' if self._closed else 'open'}>"
@@ -100,7 +100,6 @@ class Output(Generic[AnyStr]):
             raise TypeError(f"{self._name} takes str, not {type(data).__name__}")
         self.transport.write(piece)
         self._position += memoryview(piece).nbytes
-        self._note_pending()
 
     def writelines(self, list_of_data: Iterable[AnyStr]) -> None:
         """Write several pieces; nothing is added between them. Raises as `write`."""
@@ -114,8 +113,12 @@ class Output(Generic[AnyStr]):
 
     async def flush(self) -> None:
         """Wait until the file has taken everything. Raises the error that has ended the output."""
-        while self._emptied is not None:
-            await asyncio.shield(self._emptied)
+        while not self._is_idle() and not self._lost.done():
+            if self._flushed is None:
+                self._flushed = self._loop.create_future()
+                # The next that is told is that nothing is left.
+                self.transport.set_write_buffer_limits(high=0)
+            await asyncio.shield(self._flushed)
         self._check_error()
 
     def _check_open(self) -> None:
@@ -127,33 +130,8 @@ class Output(Generic[AnyStr]):
         if self._error is not None:
             raise self._error
 
-    def _note_pending(self) -> None:
-        """See to it that the loop does not end before what was written is gone."""
-        if self._emptied is None and not self._lost.done():
-            self._emptied = self._loop.create_future()
-            self._loop._hold()
-            # Most is written at the end of this turn, and then need not be waited for.
-            self._loop.call_soon(self._look_whether_empty)
-
-    def _look_whether_empty(self) -> None:
-        if self._emptied is None or self._emptied.done():
-            return
-        if not self.transport.get_write_buffer_size():
-            self._note_empty()
-        else:
-            waiter: asyncio.Future[None] = self.transport._make_empty_waiter()
-            waiter.add_done_callback(self._on_empty)
-
-    def _on_empty(self, waiter: asyncio.Future[None]) -> None:
-        self.transport._reset_empty_waiter()
-        if not waiter.cancelled() and waiter.exception() is None:
-            self._look_whether_empty()
-
-    def _note_empty(self) -> None:
-        emptied, self._emptied = self._emptied, None
-        if emptied is not None:
-            self._loop._release()
-            emptied.set_result(None)
+    def _is_idle(self) -> bool:
+        return not self.transport.get_write_buffer_size()
 
     # -- ending -----------------------------------------------------------------------
 
@@ -166,14 +144,13 @@ class Output(Generic[AnyStr]):
             await asyncio.shield(self._lost)
             return
         self._closed = True
+        self._at_shutdown.call_off()
+        self.transport.close()
         try:
-            self.transport.close()
             await asyncio.shield(self._lost)
         except asyncio.CancelledError:
             self.transport.abort()
             raise
-        finally:
-            await self._last_rites.aclose()
         self._check_error()
 
     async def __aenter__(self) -> Self:
@@ -188,35 +165,30 @@ class Output(Generic[AnyStr]):
             if error is not exc:
                 raise
 
-    # An asynchronous generator is what every runner ends before it closes the loop (`shutdown_asyncgens`).
-
-    async def _flush_at_shutdown(self) -> AsyncGenerator[None, None]:
-        try:
-            yield
-        finally:
-            if not self._closed:
-                self._closed = True
-                self.transport.close()
-                await self._lost
-                self._check_error()
-
-    def _expect_shutdown(self) -> None:
-        if not self._closed:
-            try:
-                self._last_rites.asend(None).send(None)
-            except StopIteration:
-                pass
-
     # -- what the transport tells -----------------------------------------------------
+
+    def _pause(self) -> None:
+        self._drained.clear()
+
+    def _resume(self) -> None:
+        self._drained.set()
+        if self._flushed is not None:
+            self._note_flushed()
+            self.transport.set_write_buffer_limits()
+
+    def _note_flushed(self) -> None:
+        flushed, self._flushed = self._flushed, None
+        if flushed is not None and not flushed.done():
+            flushed.set_result(None)
 
     def _lose(self, exc: BaseException | None) -> None:
         if exc is None and not self._closed:
             exc = BrokenPipeError(errno.EPIPE, f"nobody reads {self._name} any more")
         self._error = exc
-        self._loop._background -= 1
+        self._loop._idle_checks.discard(self._is_idle)
         self._lost.set_result(None)
         self._drained.set()
-        self._note_empty()
+        self._note_flushed()
 
 
 class _Reporter(asyncio.BaseProtocol):
@@ -226,10 +198,10 @@ class _Reporter(asyncio.BaseProtocol):
         self._owner = owner
 
     def pause_writing(self) -> None:
-        self._owner._drained.clear()
+        self._owner._pause()
 
     def resume_writing(self) -> None:
-        self._owner._drained.set()
+        self._owner._resume()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._owner._lose(exc)

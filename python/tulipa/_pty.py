@@ -106,13 +106,13 @@ class Pty:
         """
         loop = current_loop()
         reading, writing = self.sides(loop)
-        return await connect_duplex(loop, protocol_factory, reading, writing, kind=self.transport_kind())
+        return await connect_duplex(loop, protocol_factory, reading, writing, self.transport_kind())
 
     async def streams(self, limit: int = LIMIT) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Return the same as a stream reader and a stream writer."""
         loop = current_loop()
         reading, writing = self.sides(loop)
-        return await open_duplex(loop, reading, writing, limit, kind=self.transport_kind())
+        return await open_duplex(loop, reading, writing, self.transport_kind(), limit)
 
     def transport_kind(self, kind: type[PtyTransport] | None = None, **options: Any) -> Callable[..., PtyTransport]:
         """What makes the transport of its halves."""

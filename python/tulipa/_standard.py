@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import io
 import os
 import socket
@@ -22,8 +23,10 @@ from collections.abc import Callable, Generator
 from typing import Any, Literal, TypeVar, overload
 
 from ._buffered_text import take_buffered
-from ._duplex import LIMIT, connect_duplex, open_duplex
+from ._duplex import LIMIT, connect_duplex
 from ._input import Input
+from ._joining import JoinedTransport, give
+from ._loop import Loop
 from ._output import Output
 from ._run import current_loop
 
@@ -122,9 +125,58 @@ async def stdio(protocol_factory: Callable[[], Any] | None = None, *, limit: int
     writing = StandardFile(sys.stdout, 1, "output")
     sys.stdout.flush()
     with reading.read_ahead() as read_ahead:
-        if protocol_factory is not None:
-            return await connect_duplex(loop, protocol_factory, reading, writing, read_ahead=read_ahead)
-        return await open_duplex(loop, reading, writing, limit, read_ahead=read_ahead)
+        kind = functools.partial(_StandardTransport, read_ahead=read_ahead)
+        stream = asyncio.StreamReader(limit, loop)
+        factory = protocol_factory or functools.partial(asyncio.StreamReaderProtocol, stream, loop=loop)
+        if _is_one_socket(reading, writing):
+            transport, protocol = await _connect_socket(loop, factory, reading, read_ahead)
+        else:
+            transport, protocol = await connect_duplex(loop, factory, reading, writing, kind)
+    if protocol_factory is not None:
+        return transport, protocol
+    return stream, asyncio.StreamWriter(transport, protocol, stream, loop)
+
+
+def _is_one_socket(reading: StandardFile, writing: StandardFile) -> bool:
+    status = os.fstat(reading.fileno())
+    return stat.S_ISSOCK(status.st_mode) and os.path.samestat(status, os.fstat(writing.fileno()))
+
+
+async def _connect_socket(loop: Loop, factory: Callable[[], Any], file: StandardFile, read_ahead: bytes) -> Any:
+    """Make a transport of a socket that is both, as a program has it that a super-server starts."""
+    number = os.dup(file.fileno())
+    # With a time limit, the socket would be made non-blocking, which everybody would see who shares it.
+    limit = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(None)
+    try:
+        sock = socket.socket(fileno=number)
+    finally:
+        socket.setdefaulttimeout(limit)
+    made: asyncio.Future[None] = loop.create_future()
+    try:
+        protocol = factory()
+        transport = loop._make_socket_transport(sock, protocol, made)
+    except BaseException:
+        sock.close()
+        raise
+    try:
+        transport.pause_reading()
+        await made
+        if read_ahead:
+            give(protocol, read_ahead)
+        transport.resume_reading()
+    except BaseException:
+        transport.abort()
+        raise
+    return transport, protocol
+
+
+class _StandardTransport(JoinedTransport):
+    """Standard input and output as one transport."""
+
+    def _write_end(self) -> None:
+        self._writer.get_extra_info("pipe").end()
+        super()._write_end()
 
 
 class StandardFile:
