@@ -1,4 +1,4 @@
-"""`tulipa pipe`: bytes that differ from place to place arrive whole, in bounded memory, at the pace of the slower end."""
+"""`tulipa pipe`: bytes arrive whole and in order, in bounded memory, at the pace of the slower end."""
 
 from __future__ import annotations
 

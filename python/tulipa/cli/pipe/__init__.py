@@ -2,7 +2,7 @@
 
 Lives here: the arguments, from opening to the exit status, and serving many connections. Not here: what an address is
 (`addresses`, `kinds`), opening one (`opening`, `security`, `adapters`, `terminal`), what happens between two (`relay`),
-and what is said (`report`). Exit statuses:
+and what is said (`report`, `failure`). Exit statuses:
 
 | status | meaning |
 |---|---|
@@ -17,10 +17,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import signal
-import socket
-import ssl
 import sys
 from typing import Any
 
@@ -28,6 +25,7 @@ import tulipa
 
 from . import opening, terminal
 from .addresses import Address, AddressError, read
+from .failure import Failed
 from .relay import End, Relay
 from .report import Report
 
@@ -122,35 +120,6 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         terminal.restore()
 
 
-class _Failed(Exception):
-    """An address could not be opened, or failed."""
-
-    def __init__(self, address: Address, error: BaseException) -> None:
-        super().__init__(f"{address}: {_spell(error)}")
-        self.address = address
-        self.error = error
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whoever read our output has seen enough."""
-        return self.address.kind.name == "stdio" and isinstance(self.error, BrokenPipeError)
-
-
-def _spell(error: BaseException) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate is not accepted: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS failed: {error.reason or error.strerror or error}"
-    if isinstance(error, socket.gaierror):
-        return error.strerror or str(error)
-    if isinstance(error, OSError) and error.errno and not isinstance(error, TimeoutError):
-        about = f": {error.filename}" if error.filename else ""
-        return f"{os.strerror(error.errno)}{about}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
-
-
 class _Pipe:
     """One run of the command."""
 
@@ -183,7 +152,7 @@ class _Pipe:
                 await self._join_one()
             else:
                 await self._serve()
-        except _Failed as failure:
+        except Failed as failure:
             if failure.is_quiet:
                 return _BROKEN_PIPE
             self._report.complain(str(failure))
@@ -216,7 +185,7 @@ class _Pipe:
         try:
             return await opening.open_end(address, reads, writes, self._report.say)
         except (OSError, ValueError, RuntimeError) as exc:
-            raise _Failed(address, exc) from None
+            raise Failed(address, exc) from None
 
     async def _relay(self, first: End, second: End) -> None:
         options = self._options
@@ -233,17 +202,17 @@ class _Pipe:
             self._report.end(relay)
         if relay.failure is not None:
             await self._dismiss(first, second)
-            raise _Failed(*relay.failure)
+            raise Failed(*relay.failure)
         for end in (first, second):
             if end.child is not None:
                 self._check_child(end, await end.child.wait())
 
     def _check_child(self, end: End, status: int) -> None:
         if status > 0:
-            raise _Failed(end.address, RuntimeError(f"the command has ended with status {status}"))
+            raise Failed(end.address, RuntimeError(f"the command has ended with status {status}"))
         # A terminal that goes away hangs up, which is how its programs end.
         if status < 0 and not (end.address.kind.name == "pty" and -status == signal.SIGHUP):
-            raise _Failed(end.address, RuntimeError(f"the command was ended by {signal.Signals(-status).name}"))
+            raise Failed(end.address, RuntimeError(f"the command was ended by {signal.Signals(-status).name}"))
 
     async def _dismiss(self, *ends: End) -> None:
         """Drop ends, and see that their children end."""
@@ -269,7 +238,7 @@ class _Pipe:
                 async for make in opening.accept_all(address, self._report.say):
                     group.create_task(self._serve_one(make))
         except (OSError, ValueError) as exc:
-            raise _Failed(address, exc) from None
+            raise Failed(address, exc) from None
 
     async def _serve_one(self, make: Any) -> None:
         """Serve one connection. What fails is reported, and the others go on."""
@@ -279,12 +248,12 @@ class _Pipe:
             try:
                 accepted = await make()
             except OSError as exc:
-                raise _Failed(self._addresses[place], exc) from None
+                raise Failed(self._addresses[place], exc) from None
             try:
                 opened = await self._open(1 - place)
             except BaseException:
                 await self._dismiss(accepted)
                 raise
             await self._relay(*((accepted, opened) if place == 0 else (opened, accepted)))
-        except _Failed as failure:
+        except Failed as failure:
             self._report.complain(str(failure))

@@ -19,7 +19,7 @@ __all__ = ["make_context", "start"]
 def make_context(address: Address) -> ssl.SSLContext | None:
     """Return what the TLS layer of the address is made with; None without one.
 
-    Raises OSError, `ssl.SSLError` included, for files that cannot be used.
+    Raises OSError for files that cannot be read, ValueError for what is in them.
     """
     if address.tls is None:
         return None
@@ -55,7 +55,7 @@ def _load(path: str, load: Any) -> None:
     try:
         load()
     except ssl.SSLError as exc:
-        raise ssl.SSLError(exc.errno, f"{path} cannot be used: {exc.reason or exc.strerror}") from None
+        raise ValueError(f"{path} cannot be used for TLS: {exc.reason}") from None
     except OSError as exc:
         raise OSError(exc.errno, exc.strerror, path) from None
 
