@@ -114,7 +114,7 @@ def test_the_terminal_is_sane_after_a_signal(tmp_path):
 
 
 def test_a_program_on_a_terminal_has_the_size_of_ours(tmp_path):
-    script = "stty size; trap 'stty size; exit' WINCH; while :; do sleep 0.05; done"
+    script = "trap 'stty size; exit' WINCH; stty size; while :; do sleep 0.05; done"
     with on_a_terminal("stdio:", f'pty:sh -c "{script}"', cwd=tmp_path, size=(100, 30)) as (process, master, slave):
         shown(master, b"30 100")
         set_size(slave, 120, 40)
