@@ -3,8 +3,8 @@
     python benches/pipe/run.py [--mib 1024] [--rounds 5] [--jobs stdin-to-tcp,...]
 
 Each job moves the same bytes between the same two peers (`peers.py`) through each tool that can do it, all tools by
-turns within a round, so that what else the machine does hits them alike. Printed are the medians: MB/s from the start of
-the tool to the last byte, which includes its starting, and the processor time of the tool, starting included; in
+turns within a round, so that what else the machine does hits them alike. Printed are the medians: MB/s from the start
+of the tool to the last byte, which includes its starting, and the processor time of the tool, starting included; in
 brackets, both in terms of the first tool's. A tool that is not installed is left out.
 """
 

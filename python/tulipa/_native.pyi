@@ -411,8 +411,8 @@ class FileCore:
     def read(self, event_loop: LoopCore, offset: int, size: int | None, landed: Callable[[], object]) -> FileCall:
         """Read up to `size` bytes from an offset on, or all that there are."""
 
-    def write(self, event_loop: LoopCore, offset: int, data: _Bytes, landed: Callable[[], object]) -> FileCall:
-        """Write a copy of `data`, all of it, from an offset on."""
+    def write(self, event_loop: LoopCore, offset: int, data: bytes, landed: Callable[[], object]) -> FileCall:
+        """Write `data`, all of it, from an offset on."""
 
     def sync(self, event_loop: LoopCore, metadata: bool, landed: Callable[[], object]) -> FileCall: ...
     def truncate(self, event_loop: LoopCore, size: int, landed: Callable[[], object]) -> FileCall: ...

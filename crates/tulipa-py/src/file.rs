@@ -10,15 +10,15 @@ use std::time::Duration;
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use tulipa_core::{Code, Inbox};
 use tulipa_sys::pool::{Id, Limits};
-use tulipa_sys::storage::{File, Operation, Outcome};
+use tulipa_sys::storage::{Data, File, Operation, Outcome};
 use tulipa_sys::{Descriptor, Waker};
 
 use crate::error::os_error;
 use crate::event_loop::LoopCore;
-use crate::ffi::buffer::Held;
 use crate::ffi::object::Obj;
 use crate::offload::{self, Landing, Offload};
 
@@ -95,15 +95,16 @@ impl FileCore {
         call(event_loop, Operation::Read { file: Arc::clone(&self.0), offset, size }, landed)
     }
 
-    /// Write a copy of `data`, all of it, from an offset on.
+    /// Write `data`, all of it, from an offset on.
     fn write(
         &self,
         event_loop: &Bound<'_, LoopCore>,
         offset: u64,
-        data: &Bound<'_, PyAny>,
+        data: PyBackedBytes,
         landed: &Bound<'_, PyAny>,
     ) -> PyResult<FileCall> {
-        let data = Held::readable(data)?.copy();
+        // A thread drops it, and PyO3 counts down when it is attached the next time.
+        let data = Data::new(data);
         call(event_loop, Operation::Write { file: Arc::clone(&self.0), offset, data }, landed)
     }
 

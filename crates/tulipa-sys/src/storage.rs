@@ -8,6 +8,7 @@
 //! 3. A write is whole or an error. A read is whole but at the end of the file.
 
 use std::ffi::CString;
+use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -89,7 +90,7 @@ pub enum Operation {
         /// Where, in bytes.
         offset: u64,
         /// What.
-        data: Box<[u8]>,
+        data: Data,
     },
     /// Waits until all that was written is on the storage.
     Sync {
@@ -117,6 +118,22 @@ pub enum Operation {
     },
 }
 
+/// Bytes to be written, which whoever asks for that need not copy: nobody may change them, and any thread drops them.
+pub struct Data(Box<dyn AsRef<[u8]> + Send + Sync>);
+
+impl Data {
+    /// These bytes.
+    pub fn new(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
+        Self(Box::new(bytes))
+    }
+}
+
+impl fmt::Debug for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.as_ref().as_ref().len())
+    }
+}
+
 /// What an [`Operation`] gives.
 #[derive(Debug)]
 pub enum Outcome {
@@ -139,7 +156,7 @@ impl Operation {
         match self {
             Self::Open { path, flags, permissions } => open_file(&path, flags, permissions),
             Self::Read { file, offset, size } => read(&file, offset, size).map(Outcome::Bytes),
-            Self::Write { file, offset, data } => write(&file, offset, &data).map(Outcome::Size),
+            Self::Write { file, offset, data } => write(&file, offset, data.0.as_ref().as_ref()).map(Outcome::Size),
             Self::Sync { file, metadata } => {
                 file.with(|fd| if metadata { fsync(fd) } else { fdatasync(fd) }).map(|()| Outcome::Done)
             }

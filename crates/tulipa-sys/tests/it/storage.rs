@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use tulipa_core::Code;
 use tulipa_sys::Descriptor;
-use tulipa_sys::storage::{File, Operation, Outcome};
+use tulipa_sys::storage::{Data, File, Operation, Outcome};
 
 use crate::world::errno;
 
@@ -34,7 +34,7 @@ fn made(name: &str) -> Arc<File> {
 }
 
 fn write(file: &Arc<File>, offset: u64, data: &[u8]) -> Result<u64, Code> {
-    match (Operation::Write { file: Arc::clone(file), offset, data: data.into() }).perform()? {
+    match (Operation::Write { file: Arc::clone(file), offset, data: Data::new(data.to_vec()) }).perform()? {
         Outcome::Size(count) => Ok(count),
         other => panic!("{other:?}"),
     }

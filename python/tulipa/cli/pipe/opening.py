@@ -109,6 +109,8 @@ async def accept_all(address: Address, say: _Say) -> AsyncGenerator[Callable[[],
         while True:
             waiting = await connections.get()
 
+            say(f"connection from {_spell_place(waiting.transport.get_extra_info('peername'))}")
+
             async def make(waiting: Waiting = waiting) -> End:
                 return await _secure(End(address, waiting.transport, waiting), context)
 
@@ -151,10 +153,15 @@ def _stop(server: asyncio.Server, connections: asyncio.Queue[Waiting]) -> None:
 
 
 def _spell(sock: Any) -> str:
-    name = sock.getsockname()
-    if sock.family == socket.AF_UNIX:
-        return os.fsdecode(name)
-    return f"[{name[0]}]:{name[1]}" if sock.family == socket.AF_INET6 else f"{name[0]}:{name[1]}"
+    return _spell_place(sock.getsockname())
+
+
+def _spell_place(place: Any) -> str:
+    """The address of a socket, as one of ours is written."""
+    if not isinstance(place, tuple):
+        return os.fsdecode(place).replace("\0", "@", 1) if place else "a Unix socket"
+    host, port, *_ = place
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 # -- datagrams ------------------------------------------------------------------------------
@@ -224,7 +231,7 @@ async def _open_pty(address: Address, waiting: Waiting, reads: bool, writes: boo
 
 async def _open_file(address: Address, waiting: Waiting, reads: bool, writes: bool) -> End:
     options = address.options
-    if not _has_offsets(address.path):
+    if "create" not in options and not _has_offsets(address.path):
         return await _open_pipe(address, waiting, reads, writes)
     mode = "a" if "append" in options else "x" if "create" in options else "w" if writes else "r"
     stream = FileStream(await tulipa.open_file(address.path, mode), waiting)
