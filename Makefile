@@ -9,7 +9,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build build-debug test test-debug test-rust test-tree test-version test-python lint format types stubs compatibility downstream soak shuttle valgrind demo bench wheel clean
+.PHONY: help setup build build-debug test test-debug test-rust test-tree test-version test-python lint format types stubs compatibility downstream soak shuttle valgrind demo bench counts wheel clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory --no-builtin-rules
@@ -153,6 +153,9 @@ demo: build $(VENV)/.demo  ## the main job, shown
 
 bench: build $(VENV)/.bench  ## processor time, throughput and latency beside asyncio, uvloop and rloop
 	$(PY) benches/loop/run.py $(ARGS)
+
+counts: build  ## instructions and system calls per operation against their budgets (valgrind, strace); ARGS=--record
+	$(PY) benches/counts/run.py $(ARGS)
 
 clean:  ## remove what was built and set up
 	rm -rf .venv target python/tulipa/_native.*.so .pytest_cache .mypy_cache .ruff_cache

@@ -5,8 +5,7 @@
 Each chunk is reported when it arrives, whole, as bytes: nothing waits for a newline or for the end. Beside that a clock
 ticks, which a blocking `sys.stdin.read()` would stop. The end of the input ends the program.
 
-Standard input may be a pipe, a FIFO, a socket, a terminal or a character device. A regular file (`< FILE`) raises
-ValueError, as on asyncio; `cat FILE |` is the way round.
+Standard input may be a pipe, a FIFO, a socket, a terminal, a character device or a regular file (`< FILE`).
 """
 
 import asyncio

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import importlib
 import importlib.util
+import os
 from dataclasses import dataclass
+from unittest import mock
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,7 @@ class Backend:
 
     name: str
     driver: str | None = None
+    tls_engine: str | None = None
 
     @property
     def is_tulipa(self) -> bool:
@@ -26,7 +29,13 @@ class Backend:
     def new_loop(self) -> asyncio.AbstractEventLoop:
         if self.driver is None:
             return asyncio.new_event_loop()
-        return importlib.import_module("tulipa").new_event_loop(driver=self.driver)
+        with mock.patch.dict(os.environ, self.environment):
+            return importlib.import_module("tulipa").new_event_loop(driver=self.driver)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that its loops are made under."""
+        return {"TULIPA_TLS": self.tls_engine} if self.tls_engine else {}
 
     @property
     def preamble(self) -> str:
@@ -34,7 +43,8 @@ class Backend:
         if self.driver is None:
             body = "import asyncio\nnew_loop = asyncio.new_event_loop\n"
         else:
-            body = f"import asyncio, tulipa\ndef new_loop(): return tulipa.new_event_loop(driver={self.driver!r})\n"
+            body = f"import asyncio, os, tulipa\nos.environ.update({self.environment!r})\n"
+            body += f"def new_loop(): return tulipa.new_event_loop(driver={self.driver!r})\n"
         return (
             body
             + "def run(main, **kw):\n    with asyncio.Runner(loop_factory=new_loop, **kw) as r: return r.run(main)\n"
@@ -44,7 +54,9 @@ class Backend:
 ASYNCIO = Backend("asyncio")
 TULIPA = tuple(Backend(f"tulipa-{driver}", driver) for driver in ("epoll", "poll", "select"))
 ALL = (ASYNCIO, *TULIPA)
-BY_NAME = {backend.name: backend for backend in ALL}
+# The engine of TLS that is not the default one: what concerns TLS runs on it, too.
+TLS = Backend("tulipa-memorybio", "epoll", "memorybio")
+BY_NAME = {backend.name: backend for backend in (*ALL, TLS)}
 DEFAULT = ("asyncio", "tulipa-epoll")
 
 

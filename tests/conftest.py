@@ -1,7 +1,8 @@
 """Fixtures for all loops: `backend`, `loop_factory`, `loop`; and the limits that hold for each test.
 
 - A test that asks for one of them runs once per loop: asyncio and tulipa on epoll; marked `all_drivers`, also on
-  tulipa's other drivers (`--every-driver`: all tests). `--loops` narrows the choice: `--loops asyncio` needs no build.
+  tulipa's other drivers (`--every-driver`: all tests); about TLS, also on its other engine. `--loops` narrows the
+  choice: `--loops asyncio` needs no build.
 - `async def` tests run on their `loop`, with a time limit inside the loop, so that a hang says where.
 - A test that hangs all the same is interrupted by pytest-timeout, or ended with all stacks by pytest's faulthandler.
 - A test fails if it leaves descriptors open, lets a warning pass, or lets an error reach the loop's exception handler
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import signal
 import sys
 from pathlib import Path
 
@@ -34,6 +36,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # What a shell starts in the background ignores Ctrl-C, and so would every program that a test starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "all_drivers: run on each driver of tulipa, not only on the default one")
     config.addinivalue_line("markers", "only_tulipa: what the test demands does not exist on asyncio")
     config.addinivalue_line("markers", "timeout(seconds): time limit of the test (pytest-timeout)")
@@ -45,7 +49,9 @@ def pytest_generate_tests(metafunc):
     names = backends.DEFAULT
     every = metafunc.config.getoption("--every-driver")
     if every or metafunc.definition.get_closest_marker("all_drivers"):
-        names = tuple(backends.BY_NAME)
+        names = tuple(backend.name for backend in backends.ALL)
+    if metafunc.definition.path.relative_to(HERE).as_posix().startswith(("tls/", "stream/test_tls.py")):
+        names += (backends.TLS.name,)
     if metafunc.definition.get_closest_marker("only_tulipa"):
         names = tuple(name for name in names if name != "asyncio")
     chosen = metafunc.config.getoption("--loops")

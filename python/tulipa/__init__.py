@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._commands import ChildTransport, connect_child, open_child
+from ._event_source import EventSource
 from ._files import File, open_file
+from ._generators import spawn, wait_readable, wait_writable
 from ._info import info
 from ._input import Input
 from ._install import install
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ChildTransport",
+    "EventSource",
     "File",
     "Input",
     "JoinedTransport",
@@ -44,10 +47,13 @@ __all__ = [
     "open_file",
     "open_pty",
     "run",
+    "spawn",
     "stderr",
     "stdin",
     "stdio",
     "stdout",
+    "wait_readable",
+    "wait_writable",
 ]
 
 

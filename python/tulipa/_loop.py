@@ -39,6 +39,7 @@ __all__ = ["Loop"]
 _base_events: Any = base_events
 
 if TYPE_CHECKING:
+    from ._event_source import EventSource
 
     class _Core:
         """Nothing more: for the type checkers the core is a base of the mixins (see `Host`)."""
@@ -63,14 +64,19 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
     """An asyncio event loop that runs on a native core.
 
     `driver` names what it waits with: `"epoll"`, `"poll"` or `"select"`; None means the environment
-    variable `TULIPA_DRIVER`, and without it the default. Raises ValueError for an unknown name.
+    variable `TULIPA_DRIVER`, and without it the default. Raises ValueError for an unknown name, there or in
+    `TULIPA_TLS`.
 
     Everything that `asyncio.AbstractEventLoop` documents is here and behaves as documented; the
     differences are listed in docs/compatibility.md.
     """
 
     def __new__(cls, *args: Any, driver: str | None = None, **kwargs: Any) -> Self:
-        return super().__new__(cls, driver=choose_driver(driver))
+        # Before there is a loop, which would complain when it is dropped half-made.
+        engine = choose_tls_engine()
+        loop = super().__new__(cls, driver=choose_driver(driver))
+        loop._tls_engine = engine
+        return loop
 
     def __init__(self, *, driver: str | None = None) -> None:
         # Work that nobody would wait for, such as the wake-up pipe of signals; and work that the
@@ -79,8 +85,9 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
         self._held = 0
         # For each transport that is work only while it has something to write: whether it has nothing.
         self._idle_checks: set[Callable[[], bool]] = set()
+        # Event sources that are open.
+        self._sources: set[EventSource] = set()
         self._stop_when_idle = False
-        self._tls_engine = choose_tls_engine()
         super().__init__()
         _loops.add(self)
 
@@ -182,6 +189,8 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
             raise RuntimeError("Cannot close a running event loop")
         if self.is_closed():
             return
+        for source in list(self._sources):
+            source.close()
         self._close_signals()
         super().close()
         self._close_core()
@@ -277,7 +286,8 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
 
             Since 3.14 cancelling the handle waits while the call runs.
             """
-            self._check_closed()
+            if self.is_closed():
+                raise RuntimeError("Event loop is closed")
             if self._debug:
                 self._check_callback(callback, "call_soon_threadsafe")
             handle = ThreadSafeHandle(callback, args, self, context)

@@ -196,6 +196,9 @@ class LoopCore:
     def _load(self) -> tuple[int, int, int]:
         """Return how many callbacks are ready, timers are set, and descriptors are in use."""
 
+    def _check_closed(self) -> None:
+        """Raise RuntimeError if the loop is closed, or its parent's in the child of a fork."""
+
     def _close_core(self) -> None: ...
     def _forked(self) -> None: ...
     @property
@@ -214,9 +217,15 @@ class LoopCore:
     def _ensure_fd_no_transport(self, fd: int | socket.socket, /) -> None: ...
 
     # The queue of operations on a socket of the program's own.
-    def _has_waiters(self, sock: socket.socket, fd: int, write: bool, /) -> bool: ...
+    def _has_waiters(self, sock: socket.socket | int | _FileLike, fd: int, write: bool, /) -> bool: ...
     def _enqueue(
-        self, sock: socket.socket, fd: int, write: bool, attempt: Callable[[], _T], future: asyncio.Future[_T], /
+        self,
+        sock: socket.socket | int | _FileLike,
+        fd: int,
+        write: bool,
+        attempt: Callable[[], _T],
+        future: asyncio.Future[_T],
+        /,
     ) -> Waiter: ...
     def _dequeue(self, waiter: Waiter, /) -> None: ...
 

@@ -1,13 +1,16 @@
 """Pipes become transports.
 
 Lives here: `connect_read_pipe` and `connect_write_pipe`, as `asyncio.BaseEventLoop` asks for them.
-Not here: how each kind of descriptor is read and written without blocking (native).
+Not here: how each kind of descriptor is read and written without blocking (native; the table is in source.rs).
 Rule: no flag of a description that others may share is changed (P6).
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
+import os
 from typing import Any
 
 from ._host import Host
@@ -51,8 +54,29 @@ class PipeMixin(Host):
         info = {**(extra or {}), "pipe": pipe}
         try:
             return self._open_transport(cls, kind, pipe, protocol, waiter, info, None, None, None)
-        except PermissionError as exc:
-            raise ValueError(
-                f"Pipe transport is for pipes, sockets and character devices only, and {pipe!r} is "
-                f"none; read or write it in an executor"
-            ) from exc
+        except OSError as exc:
+            refused = _refusal(pipe, kind, exc)
+            if refused is None:
+                raise
+            raise ValueError(refused) from exc
+
+
+def _refusal(pipe: Any, kind: str, error: OSError) -> str | None:
+    """Why a descriptor can be no pipe transport, if that is its own fault."""
+    number = pipe.fileno()
+    if error.errno == errno.EISDIR:
+        return (
+            f"file descriptor {number} is a directory, which has no bytes to read or write; list it with os.scandir()"
+        )
+    if error.errno != errno.EBADF:
+        return None
+    try:
+        access = fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE
+    except OSError:
+        return f"file descriptor {number} is closed, or never was open"
+    opened = {os.O_RDONLY: "reading", os.O_WRONLY: "writing"}.get(access, "neither reading nor writing")
+    wanted, method = ("reading", "write") if kind == "reader" else ("writing", "read")
+    return (
+        f"file descriptor {number} is open for {opened} only, not for {wanted}; open it for {wanted}, or give it to "
+        f"connect_{method}_pipe()"
+    )

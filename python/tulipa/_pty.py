@@ -30,6 +30,7 @@ _ProtocolT = TypeVar("_ProtocolT", bound=asyncio.BaseProtocol)
 
 _CONTROL_CHARACTERS = 6  # the index of `c_cc` in what `termios.tcgetattr` gives
 _LOCAL_FLAGS = 3  # and of `c_lflag`
+_MOST = 0xFFFF  # columns or lines
 _LINE_ENDS = (b"\n", b"\r")
 
 
@@ -96,6 +97,8 @@ class Pty:
     @size.setter
     def size(self, size: tuple[int, int]) -> None:
         columns, lines = size
+        if not all(0 <= number <= _MOST for number in (columns, lines)):
+            raise ValueError(f"a terminal has 0 to {_MOST} columns and lines, not {size!r}")
         fcntl.ioctl(self.fileno(), termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     async def connect(self, protocol_factory: Callable[[], _ProtocolT]) -> tuple[PtyTransport, _ProtocolT]:

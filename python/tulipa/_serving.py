@@ -27,7 +27,8 @@ from ._compat import (
 )
 from ._connecting import server_started
 from ._host import Host
-from ._tls import TlsMixin, TlsProtocol
+from ._tls import TlsMixin
+from ._tls_protocol import TlsProtocol
 from ._transports import DatagramTransport, SocketTransport
 from ._unix import UnixMixin
 

@@ -102,10 +102,7 @@ class SocketTransport(_Transport, StreamCore, asyncio.Transport):  # pyright: ig
             # Whoever takes the socket may write to it, and what was written here comes first.
             self.get_write_buffer_size()
             if "socket" not in self._extra:
-                sock = self._sock
-                if sock is None:
-                    return default
-                self._extra["socket"] = TransportSocket(sock)
+                self._extra["socket"] = TransportSocket(self._sock or self._closed_sock())
         return self._extra.get(name, default)
 
     @property
@@ -115,6 +112,15 @@ class SocketTransport(_Transport, StreamCore, asyncio.Transport):  # pyright: ig
             self._lend(socket.socket(fileno=fd))
         sock: socket.socket | None = self._file
         return sock
+
+    def _closed_sock(self) -> socket.socket:
+        """What is left of a connection that has ended before anybody asked for its socket."""
+        name = self._extra.get("sockname")
+        family = (
+            socket.AF_UNIX if not isinstance(name, tuple) else socket.AF_INET6 if len(name) == 4 else socket.AF_INET
+        )
+        with socket.socket(family) as sock:
+            return sock
 
     @property
     def _sock_fd(self) -> int:

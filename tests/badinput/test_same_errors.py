@@ -119,12 +119,14 @@ POSTPONED = {
     ("connect_read_pipe", 0): "as above",
     ("connect_write_pipe", 0): "as above",
     ("create_datagram_endpoint", 0): "as above",
-    ("subprocess_exec", 0): "as above",
-    ("subprocess_shell", 0): "as above",
     ("sock_sendfile", 3): "a count beyond what the system can take is as good as no count",
     ("create_unix_server", 1): "an empty path is a slip of asyncio's (IndexError), and the kernel invents a name",
     ("writelines", 0): "asyncio takes None for an empty list",
 }
+
+# What asyncio's own code for children, which runs here as well, tells the caller or keeps him waiting for, by chance:
+# what the factory made fails in `connection_made`, and it depends on whether the child has ended before.
+BY_CHANCE = {("subprocess_exec", 0), ("subprocess_shell", 0)}
 
 
 @pytest.fixture(autouse=True)
@@ -188,6 +190,8 @@ def compare(backend, name, *, debug):
             (theirs, _), (ours, message) = outcomes(
                 ASYNCIO.new_loop, backend.new_loop, action, debug=debug, settle=settle
             )
+            if (name, position) in BY_CHANCE and WAITS in (theirs, ours):
+                continue
             if not equivalent(theirs, ours, kind, POSTPONED.get((name, position))):
                 differences.append(f"argument {position} is {kind}: asyncio {theirs}, here {ours} ({message})")
             elif backend.is_tulipa and ours not in (RETURNS, WAITS) and not message:

@@ -26,7 +26,7 @@ def version_of(specification):
 
 def let_tests_fill_the_backlog():
     """Give TLS transports the method by which asyncio's own lets its tests queue what is not to be encrypted yet."""
-    from tulipa._tls import SSLTransport
+    from tulipa._tls_transport import SSLTransport
 
     def append(self, data):
         self._ssl_protocol.pause_writing()

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import os
 import signal
-import struct
 import sys
 import termios
 import tty
@@ -72,7 +71,7 @@ def test_what_is_closed_says_so(pty):
 
 @pytest.mark.parametrize("size", [(80,), (80, 24, 1), ("80", "24"), (-1, 24), (1 << 16, 24)])
 def test_a_size_that_is_none_is_refused_and_nothing_is_left(size):
-    with pytest.raises((TypeError, ValueError, struct.error)):
+    with pytest.raises((TypeError, ValueError)):
         tulipa.open_pty(size)
     gc.collect()
 

@@ -151,3 +151,113 @@ def test_multiprocessing_works_beside_the_loop(backend):
         print(run(main()))
     """
     assert check_program(backend, source, flags=QUIET) == f"{[2**n for n in range(8)]}\n"
+
+
+def test_a_child_can_cancel_what_it_has_copied(backend):
+    """Cleaning up does, and futures then schedule calls, which never run there."""
+    source = """
+        import os
+        async def main():
+            loop = asyncio.get_running_loop()
+            task = asyncio.ensure_future(asyncio.sleep(60))
+            future = loop.create_future()
+            future.add_done_callback(print)
+            timer = loop.call_later(60, print)
+            await asyncio.sleep(0)
+            child = os.fork()
+            if not child:
+                code = 1
+                try:
+                    task.cancel()
+                    future.cancel()
+                    timer.cancel()
+                    loop.call_soon_threadsafe(print, "never")
+                    code = 0
+                finally:
+                    os._exit(code)
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            task.cancel()
+        run(main())
+    """
+    assert check_program(backend, source, flags=QUIET) == "0\n"
+
+
+def test_what_was_written_before_a_fork_is_sent_once(backend):
+    """Also when the child leaves the turn by an exception."""
+    source = """
+        import os, socket
+        left, right = socket.socketpair()
+        loop = new_loop()
+        async def main():
+            transport, _ = await loop.create_connection(asyncio.Protocol, sock=left)
+            transport.write(b"once")
+            child = os.fork()
+            if not child:
+                raise SystemExit
+            os.waitpid(child, 0)
+            transport.close()
+        try:
+            loop.run_until_complete(main())
+        except SystemExit:
+            os._exit(0)
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+        left.close()
+        right.settimeout(5)
+        print(right.recv(100), right.recv(100))
+    """
+    assert check_program(backend, source, flags=QUIET) == "b'once' b''\n"
+
+
+@pytest.mark.only_tulipa
+def test_a_child_that_comes_back_from_its_callback_runs_no_other(backend):
+    source = """
+        import os
+        loop = new_loop()
+        child = None
+        def fork():
+            global child
+            child = os.fork()
+        loop.call_soon(fork)
+        loop.call_soon(lambda: print("next", flush=True))
+        loop.call_soon(loop.stop)
+        try:
+            loop.run_forever()
+        except RuntimeError as error:
+            os._exit(0 if not child and "fork" in str(error) else 1)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        loop.close()
+    """
+    assert check_program(backend, source, flags=QUIET) == "next\n0\n"
+
+
+@pytest.mark.only_tulipa
+def test_nothing_can_be_begun_on_the_childs_copy(backend):
+    source = """
+        import os, socket
+        loop = new_loop()
+        left, right = socket.socketpair()
+        left.setblocking(False)
+        coroutine = asyncio.sleep(0)
+        child = os.fork()
+        if not child:
+            for begin in (
+                lambda: loop.create_task(coroutine),
+                lambda: loop.run_until_complete(loop.create_future()),
+                lambda: loop.run_in_executor(None, print),
+                lambda: loop.add_reader(left, print),
+                lambda: loop.sock_recv(left, 1).send(None),
+                lambda: loop.create_connection(asyncio.Protocol, sock=left).send(None),
+            ):
+                try:
+                    begin()
+                except RuntimeError as error:
+                    if "fork" in str(error):
+                        continue
+                os._exit(1)
+            os._exit(0)
+        coroutine.close()
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        loop.close()
+    """
+    assert check_program(backend, source, flags=QUIET) == "0\n"

@@ -6,6 +6,8 @@ import weakref
 
 import pytest
 
+from tests.support.programs import run_program
+
 
 def test_a_new_loop_neither_runs_nor_is_closed(loop):
     assert not loop.is_running()
@@ -216,3 +218,17 @@ def test_hundreds_of_loops_leave_nothing_behind(loop_factory):
 def test_a_loop_closed_without_a_run_leaves_nothing_behind(loop_factory):
     for _ in range(20):
         loop_factory().close()
+
+
+@pytest.mark.only_tulipa
+@pytest.mark.parametrize("variable", ["TULIPA_DRIVER", "TULIPA_TLS"])
+def test_an_unknown_name_in_the_environment_is_one_error(backend, variable):  # G11
+    source = "import tulipa; tulipa.new_event_loop()"
+    done = run_program(backend, source, env={variable: "nonsense"})
+    assert done.returncode == 1
+    assert done.stderr.count("Traceback") == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ValueError: unknown ")
+    assert "'nonsense'" in last
+    assert variable in last
+    assert "; known" in last

@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.children import children
 from tests.support.descriptors import open_descriptors
 
 MEBIBYTE = 1 << 20
@@ -66,7 +67,7 @@ def take(watched: dict[str, object]) -> Census:
         resident=int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"),
         descriptors=Counter(re.sub(r"\d+", "N", target) for target in open_descriptors().values()),
         threads=len(os.listdir("/proc/self/task")),
-        children=sum(len(path.read_text().split()) for path in Path("/proc/self/task").glob("*/children")),
+        children=len(children()),
         objects=counted,
         references={name: sys.getrefcount(thing) for name, thing in watched.items()},
     )

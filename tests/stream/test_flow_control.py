@@ -260,3 +260,15 @@ async def test_a_protocol_whose_pause_writing_raises_is_reported_and_nothing_is_
         await turns(2)
     assert [str(context["exception"]) for context in reported] == ["pause_writing", "resume_writing"]
     reported.clear()
+
+
+async def test_limits_outlive_the_connection(loop):
+    """As on asyncio: they are the transport's, not the connection's."""
+    async with transport_and_peer(loop) as (transport, protocol, _):
+        transport.set_write_buffer_limits(high=100_000, low=50_000)
+        transport.close()
+        await protocol.until("connection_lost")
+        await turns(2)
+        assert transport.get_write_buffer_limits() == (50_000, 100_000)
+        transport.set_write_buffer_limits(high=10)
+        assert transport.get_write_buffer_limits() == (2, 10)

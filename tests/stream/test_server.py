@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from tests.support.recorders import Recorder
-from tests.support.streams import turns
+from tests.support.streams import turns, until
 
 V = sys.version_info
 
@@ -29,11 +29,6 @@ def new_served():
     return type("Served", (Served,), {"made": []})
 
 
-async def until(condition):
-    while not condition():
-        await asyncio.sleep(0.001)
-
-
 async def test_it_is_an_asyncio_server(loop):  # T8
     server = await loop.create_server(Recorder, "127.0.0.1", 0)
     assert isinstance(server, asyncio.AbstractServer)
@@ -49,6 +44,28 @@ async def test_it_is_an_asyncio_server(loop):  # T8
     assert server.sockets == ()
     server.close()
     await server.wait_closed()
+
+
+@pytest.mark.parametrize("kind", ["127.0.0.1", "::1", "unix"])
+async def test_the_socket_of_a_connection_that_has_ended_is_a_closed_one(loop, kind, tmp_path):
+    served = new_served()
+    path = str(tmp_path / "socket")
+    if kind == "unix":
+        server = await loop.create_unix_server(served, path)
+    else:
+        server = await loop.create_server(served, kind, 0)
+    async with server:
+        if kind == "unix":
+            client, _ = await loop.create_unix_connection(Recorder, path)
+        else:
+            client, _ = await loop.create_connection(Recorder, *server.sockets[0].getsockname()[:2])
+        client.abort()
+        await until(lambda: served.made and "connection_lost" in served.made[0].events)
+        await asyncio.sleep(0)
+        sock = served.made[0].transport.get_extra_info("socket")
+        assert isinstance(sock, asyncio.trsock.TransportSocket)
+        assert sock.fileno() == -1
+        assert sock.family == client.get_extra_info("socket").family
 
 
 async def test_it_accepts_connections(loop):

@@ -16,8 +16,10 @@ def children() -> list[int]:
     """The children of this process, dead ones that nobody has reaped included."""
     found = []
     for task in os.listdir("/proc/self/task"):
-        with open(f"/proc/self/task/{task}/children") as file:
-            found += [int(number) for number in file.read().split()]
+        # A thread may end meanwhile, asyncio's of children before 3.12 for instance.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with open(f"/proc/self/task/{task}/children") as file:
+                found += [int(number) for number in file.read().split()]
     return sorted(found)
 
 

@@ -62,6 +62,12 @@ async def turns(count: int) -> None:
         await asyncio.sleep(0)
 
 
+async def until(condition) -> None:
+    """Let turns of the loop pass until a function without arguments gives true: for what tells nobody that it came."""
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
 async def receive(loop, sock, count: int) -> bytes:
     """Exactly so many bytes from a socket, or fewer if it ends."""
     got = bytearray()

@@ -133,8 +133,8 @@ DATAGRAMS = (
 """
 )
 
-# Counts are the difference of a long and a short run, per round. What happens once in one of the two and not in the
-# other, such as one vain look for a connection, is a small fraction; what steady traffic costs is one at least.
+# Counts are per round. What happens once in many, such as a vain look for a connection, is a small fraction; what
+# steady traffic costs is one at least.
 CHANCE = 0.5
 
 # The write and the read of the barrier.

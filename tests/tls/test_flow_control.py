@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.descriptors import small_buffers
 from tests.support.recorders import Recorder
-from tests.support.streams import turns
+from tests.support.streams import turns, until
 from tests.support.tls import end_and_peer, lost, sides, tls_pair, write_until_paused
 
 MIB = 1024 * 1024
@@ -154,6 +154,41 @@ async def test_a_resume_is_no_call_of_the_protocol(loop):
         end.transport.resume_reading()
         assert not end.protocol.data
         await end.protocol.until_data(1)
+
+
+@sides
+async def test_what_came_while_paused_is_delivered_though_close_follows_the_resume(loop, side):  # T43
+    """And what was written goes out as well: closing waits for both."""
+    async with end_and_peer(loop, side) as (end, peer):
+        end.transport.pause_reading()
+        for _ in range(10):
+            await peer.write(b"x" * 1000)
+        await until(lambda: end.transport.get_read_buffer_size() >= 10_000)
+        end.transport.write(b"last words")
+        end.transport.resume_reading()
+        end.transport.close()
+        assert await peer.read(10) == b"last words"
+        await peer.goodbye_comes()
+        peer.say_goodbye()
+        await peer.send()
+        await lost(end.protocol)
+        assert end.protocol.data == b"x" * 10_000
+        assert end.protocol.error is None
+
+
+async def test_closing_while_paused_delivers_nothing(loop):
+    async with end_and_peer(loop) as (end, peer):
+        end.transport.pause_reading()
+        await peer.write(b"x")
+        await until(lambda: end.transport.get_read_buffer_size())
+        end.transport.resume_reading()
+        end.transport.pause_reading()
+        end.transport.close()
+        await peer.goodbye_comes()
+        assert not end.protocol.data
+        end.transport.abort()
+        await lost(end.protocol)
+        assert not end.protocol.data
 
 
 async def test_a_pause_right_after_a_resume_holds(loop):

@@ -126,9 +126,13 @@ pub trait Driver: Sized {
     /// Ends reporting. The source stays open.
     fn detach(&mut self, source: &mut Self::Source);
 
-    /// Ends reporting and closes what the driver owns of the source. No completion and no kernel operation outlives
-    /// the call (R4).
+    /// Ends reporting and closes what the driver owns of the source. No completion outlives the call (R4), and no kernel
+    /// operation on the number that the source was made of: what goes on in the background has a number of its own.
     fn close(&mut self, source: Self::Source);
+
+    /// The loop ends. What is left to be written of each source is offered once more, whatever was said before, and then
+    /// the sources are closed: a driver that writes in the background waits for what can be written.
+    fn last_call(&mut self);
 
     /// Takes bytes that have arrived. `Done(0)` is the end of the stream; `into` is never empty.
     ///
@@ -137,7 +141,8 @@ pub trait Driver: Sized {
     fn read(&mut self, source: &mut Self::Source, into: &mut [u8]) -> Result<Attempt<usize>, Code>;
 
     /// Writes the beginning of `from`, in order, as much as there is room for; at least one byte when `Done`. Less than
-    /// all of it means [`Attempt::Pending`] for the rest.
+    /// all of it means [`Attempt::Pending`] for the rest. A driver may begin to write and say `Pending`, and later take
+    /// what was written for the answer: the loop offers the same bytes again, and more behind them.
     ///
     /// # Errors
     /// The driver's code; the stream is broken.

@@ -55,6 +55,10 @@ impl<T> Slots<T> {
         })
     }
 
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.entries.iter_mut().map(|(_, (_, value))| value)
+    }
+
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> + '_ {
         self.entries.drain().map(|(_, value)| value)
     }

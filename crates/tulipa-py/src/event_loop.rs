@@ -25,6 +25,7 @@ use crate::file::{self, FileThreads};
 use crate::handle;
 use crate::host::PyHost;
 use crate::resolve::{self, Resolver};
+use crate::sharing::Sharing;
 
 /// asyncio's limit for one read, in bytes.
 const READ_MAX: usize = 256 * 1024;
@@ -47,6 +48,7 @@ pub(crate) struct State {
     /// What is watched for the program, by number. A number may be in both, while the program waits for a transport's
     /// descriptor with the transport's consent, as `sendfile` does.
     pub(crate) watches: HashMap<i32, Watched>,
+    pub(crate) sharing: Sharing,
 }
 
 /// See the top of this file.
@@ -110,23 +112,40 @@ impl LoopCore {
         &self.files
     }
 
-    /// Hands a call over from any thread.
+    /// Hands a call over from any thread. In a fork's child, where the thread that holds the inbox's lock may not be, and
+    /// where the waker would wake the parent, it stays with the calls that never run.
     fn push(&self, py: Python<'_>, handle: &Bound<'_, PyAny>) {
         let entry = Obj::from(handle.clone());
+        if self.is_forked() {
+            return self.with(py, |state| state.core.call_soon(entry));
+        }
         self.waker.with(py, |waker| waker.as_ref().map(|waker| self.inbox.push(entry, waker)));
     }
 
+    /// What whoever schedules a call asks. In a fork's child that is allowed, and the call never runs: tasks and futures
+    /// that were copied do so when they are cancelled, as cleaning up does.
+    ///
+    /// # Errors
+    /// `RuntimeError` if the loop was closed.
+    #[inline]
+    fn check_open(&self) -> PyResult<()> {
+        if self.is_closed() { Err(error::closed()) } else { Ok(()) }
+    }
+
+    /// What whoever runs the loop, or touches anything outside it, asks (R10).
+    ///
     /// # Errors
     /// `RuntimeError` if the loop was closed, or belongs to another process.
     #[inline]
-    pub(crate) fn check_open(&self) -> PyResult<()> {
-        if self.closed.load(Ordering::Relaxed) {
-            return Err(error::closed());
-        }
-        if self.forked.load(Ordering::Relaxed) {
-            return Err(error::forked());
-        }
-        Ok(())
+    pub(crate) fn check_usable(&self) -> PyResult<()> {
+        self.check_open()?;
+        if self.is_forked() { Err(error::forked()) } else { Ok(()) }
+    }
+
+    /// Whether this process is the child of a fork, and the loop its parent's.
+    #[inline]
+    pub(crate) fn is_forked(&self) -> bool {
+        self.forked.load(Ordering::Relaxed)
     }
 
     pub(crate) fn cancel_timer(&self, py: Python<'_>, id: TimerId) {
@@ -211,7 +230,12 @@ impl LoopCore {
         let inbox = Arc::new(Inbox::default());
         let core = Loop::new(system, Arc::clone(&inbox));
         Ok(Self {
-            state: StateCell::new(State { core, owners: HashMap::new(), watches: HashMap::new() }),
+            state: StateCell::new(State {
+                core,
+                owners: HashMap::new(),
+                watches: HashMap::new(),
+                sharing: Sharing::default(),
+            }),
             scratch: StateCell::new(vec![0; READ_MAX].into_boxed_slice()),
             resolver: resolve::resolver(Arc::clone(&inbox), waker.clone()),
             files: file::threads(Arc::clone(&inbox), waker.clone()),
@@ -242,6 +266,11 @@ impl LoopCore {
         crate::turn::once(slf)
     }
 
+    /// As `asyncio.BaseEventLoop._check_closed`, which everything asks that runs the loop or begins something on it.
+    fn _check_closed(&self) -> PyResult<()> {
+        self.check_usable()
+    }
+
     /// Stop the loop when the turn that runs now, or the next one, has finished its callbacks.
     fn stop(&self) {
         self.set_stopping(true);
@@ -253,6 +282,10 @@ impl LoopCore {
     }
 
     fn _write_to_self(&self, py: Python<'_>) {
+        // In a fork's child the waker would wake the parent.
+        if self.is_forked() {
+            return;
+        }
         self.waker.with(py, |waker| waker.as_ref().map(|waker| self.inbox.rouse(waker)));
     }
 
@@ -265,7 +298,7 @@ impl LoopCore {
     /// Drops every handle and transport and refuses all further use.
     fn _close_core(&self, py: Python<'_>) {
         self.closed.store(true, Ordering::Relaxed);
-        if !self.forked.load(Ordering::Relaxed) {
+        if !self.is_forked() {
             self.drop_all(py);
         }
     }

@@ -46,7 +46,7 @@ pub(crate) struct FileCall {
 
 fn call(event_loop: &Bound<'_, LoopCore>, operation: Operation, landed: &Bound<'_, PyAny>) -> PyResult<FileCall> {
     let core = event_loop.get();
-    core.check_open()?;
+    core.check_usable()?;
     let (id, landing) = offload::ask(core.files(), event_loop, operation, landed, "work on a file")?;
     Ok(FileCall { id, landing })
 }
@@ -147,6 +147,6 @@ impl FileCall {
     fn withdraw(&self, event_loop: &Bound<'_, LoopCore>) -> bool {
         let core = event_loop.get();
         // In the child of a fork a thread of the parent's may hold the lock for ever.
-        core.check_open().is_ok() && core.files().withdraw(self.id).is_some()
+        core.check_usable().is_ok() && core.files().withdraw(self.id).is_some()
     }
 }

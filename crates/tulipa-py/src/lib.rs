@@ -8,6 +8,7 @@
 //! | `tls` | TLS over any transport |
 //! | `listener` | accepting connections |
 //! | `watch` | `add_reader` and the operations behind `sock_*` |
+//! | `sharing` | sockets that a program has under two numbers |
 //! | `child` | starting child processes |
 //! | `resolve` | looking names up |
 //! | `file` | files that are read and written at an offset |
@@ -26,6 +27,7 @@ mod host;
 mod listener;
 mod offload;
 mod resolve;
+mod sharing;
 mod system;
 mod tls;
 mod transport;

@@ -61,7 +61,7 @@ pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
 fn listen<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
     let event_loop = object.cast::<LoopCore>()?;
-    event_loop.get().check_open()?;
+    event_loop.get().check_usable()?;
     let [listening, factory, server, class, secure, backlog] = args.positional else {
         return Err(PyTypeError::new_err("_listen() takes six arguments"));
     };

@@ -58,7 +58,7 @@ pub(crate) fn ask<Q: Send + 'static, A: Send + Sync + 'static>(
     purpose: &str,
 ) -> PyResult<(Id, Landing<A>)> {
     let py = event_loop.py();
-    event_loop.get().check_open()?;
+    event_loop.get().check_usable()?;
     let handle = handle::new_handle(event_loop, landed, PyTuple::empty(py), None)?;
     let landing = Landing::default();
     match pool.ask(question, Ticket { landing: Arc::clone(&landing), handle: handle.into() }) {

@@ -111,7 +111,7 @@ fn look_up<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResul
     let core = event_loop.get();
     let [question, landed] = args.exactly("_look_up", ["question", "landed"])?;
     let question = question.cast::<Question>()?.get().0.clone();
-    core.check_open()?;
+    core.check_usable()?;
     let (id, landing) = offload::ask(core.resolver(), event_loop, question, landed, "look up a name")?;
     Ok(Bound::new(py, Lookup { id, landing })?.into_any())
 }
@@ -120,7 +120,7 @@ fn drop_lookup<'py>(object: &Bound<'py, PyAny>, lookup: &Bound<'py, PyAny>) -> P
     let core = object.cast::<LoopCore>()?.get();
     let id = lookup.cast::<Lookup>()?.get().id;
     // In the child of a fork a thread of the parent's may hold the resolver's lock for ever.
-    if core.check_open().is_ok() {
+    if core.check_usable().is_ok() {
         drop(core.resolver().cancel(id));
     }
     Ok(object.py().None().into_bound(object.py()))

@@ -6,7 +6,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use tulipa_core::{Nap, Step};
 
-use crate::error::{is_exit, os_error_about};
+use crate::error::{self, is_exit, os_error_about};
 use crate::event_loop::LoopCore;
 use crate::ffi::call::{check_signals, method1};
 use crate::ffi::wakeup::{self, Borrowed};
@@ -40,10 +40,13 @@ pub(crate) fn once(event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
 
 fn turn(event_loop: &Bound<'_, LoopCore>, alarm: &mut Alarm) -> PyResult<()> {
     let py = event_loop.py();
-    event_loop.get().check_open()?;
+    event_loop.get().check_usable()?;
     gather(event_loop, alarm)?;
     let result = run_batch(event_loop);
-    event_loop.get().with(py, |state| state.core.flush());
+    // What a callback's fork has copied is the parent's to send.
+    if !event_loop.get().is_forked() {
+        event_loop.get().with(py, |state| state.core.flush());
+    }
     result
 }
 
@@ -145,6 +148,10 @@ fn run_batch(event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
             run_step_timed(event_loop, step)?;
         } else {
             run_step(event_loop, step)?;
+        }
+        // The child of a fork has no part in what is left.
+        if core.is_forked() {
+            return Err(error::forked());
         }
     }
     Ok(())

@@ -15,6 +15,7 @@ use crate::ffi::object::Obj;
 use crate::ffi::raw::{Arguments, Parsed, method};
 use crate::handle;
 use crate::host::PyHost;
+use crate::sharing;
 
 /// EBADF.
 const BAD_DESCRIPTOR: i32 = 9;
@@ -86,7 +87,8 @@ impl Waiter {
         match method0(self.socket.bind(py), intern!(py, "fileno")).and_then(|fd| fd.extract::<i32>()) {
             Ok(fd) => Ok(fd == self.fd),
             Err(error) if is_exit(py, &error) => Err(error),
-            Err(_) => Ok(true),
+            // As files do that are closed.
+            Err(error) => Ok(!error.is_instance_of::<PyValueError>(py)),
         }
     }
 }
@@ -170,12 +172,15 @@ fn set(object: &Bound<'_, PyAny>, args: Arguments<'_, '_>, direction: Direction,
     let name = if direction == Direction::Read { "add_reader" } else { "add_writer" };
     let Parsed { named: [descriptor, callback], rest, .. } = args.parse(name, ["fd", "callback"], None)?;
     let fd = number(descriptor)?;
-    event_loop.get().check_open()?;
+    event_loop.get().check_usable()?;
     if event_loop.get().is_debug() {
         event_loop.call_method1(intern!(py, "_check_callback"), (callback, name))?;
     }
     if !mine {
         check_no_transport(event_loop, fd)?;
+        if direction == Direction::Read {
+            sharing::claim_reading(event_loop, fd)?;
+        }
     }
     let handle = handle::new_handle(event_loop, callback, PyTuple::new(py, rest)?, None)?;
     let entry = Obj::from(handle.clone());
@@ -342,20 +347,30 @@ fn is_stale(event_loop: &Bound<'_, LoopCore>, fd: i32, socket: &Bound<'_, PyAny>
     if known.is(socket) {
         return Ok(false);
     }
-    // Two objects may share a descriptor; one that no longer names it does not.
-    Ok(known.is_none() || known.call_method0(intern!(py, "fileno"))?.extract::<i32>()? != fd)
+    if known.is_none() {
+        return Ok(true);
+    }
+    // Two objects may share a descriptor; one that no longer names it does not. A closed file says so by an error.
+    match known.call_method0(intern!(py, "fileno")).and_then(|number| number.extract::<i32>()) {
+        Ok(number) => Ok(number != fd),
+        Err(error) if error.is_instance_of::<PyValueError>(py) => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 fn enqueue<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
     let event_loop = object.cast::<LoopCore>()?;
-    event_loop.get().check_open()?;
+    event_loop.get().check_usable()?;
     let [socket, fd, write, attempt, future] = args.positional else {
         return Err(PyTypeError::new_err("_enqueue() takes five arguments"));
     };
     let (fd, write) = (fd.extract::<i32>()?, write.is_truthy()?);
     if is_stale(event_loop, fd, socket)? {
         evict(event_loop, fd)?;
+    }
+    if !write && !event_loop.get().with(py, |state| state.watches.contains_key(&fd)) {
+        sharing::claim_reading(event_loop, fd)?;
     }
     let known = py.import("weakref")?.getattr("ref")?.call1((socket,)).ok().map(Obj::from);
     let waiter = Waiter {

@@ -1,8 +1,9 @@
 //! Single operations on files and processes.
 
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::fs::{FileType, Stat, fstat, stat, unlink};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags};
@@ -41,6 +42,21 @@ impl Identity {
 impl From<Stat> for Identity {
     fn from(stat: Stat) -> Self {
         Self { device: stat.st_dev, inode: stat.st_ino }
+    }
+}
+
+/// Whether a poller can wait for a descriptor; if not, it is always ready. epoll says so, others just find it ready.
+pub(crate) fn can_be_waited_for(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    match FileType::from_raw_mode(fstat(fd)?.st_mode) {
+        FileType::Socket | FileType::Fifo => Ok(true),
+        _ => {
+            let probe = epoll::create(CreateFlags::CLOEXEC)?;
+            match epoll::add(&probe, fd, EventData::new_u64(0), EventFlags::IN) {
+                Ok(()) => Ok(true),
+                Err(Errno::PERM) => Ok(false),
+                Err(errno) => Err(errno),
+            }
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 //! | [`source`] | one open thing and how to read and write it without blocking and without touching flags that others share |
 //! | [`socket`], [`address`], [`file`](mod@file) | single operations for the world above, and socket addresses |
 //! | [`child`] | starting a program in a child process without waiting for it |
-//! | [`pool`] | a bounded number of threads for calls that block |
+//! | [`pool`], `offload` | threads for calls that block; reading and writing on them what no poller can watch |
 //! | [`storage`] | files: opening them, and reading and writing at an offset, which may wait for a disk |
 //! | [`resolver`] | names and addresses, as the C library looks them up |
 //! | [`waker`], [`clock`], [`probe`] | ending a wait from another thread, the clock, and what this kernel offers |
@@ -25,10 +25,12 @@ pub mod descriptor;
 pub mod driver;
 mod errno;
 pub mod file;
+mod offload;
 mod poller;
 pub mod pool;
 pub mod probe;
 pub mod resolver;
+mod signals;
 pub mod socket;
 pub mod source;
 pub mod storage;

@@ -3,6 +3,7 @@
 
 use std::os::fd::{OwnedFd, RawFd};
 
+use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use tulipa_core::{Attempt, Code};
@@ -157,6 +158,14 @@ pub const DATAGRAM: i32 = SocketType::DGRAM.as_raw().cast_signed();
 /// As [`family`].
 pub fn kind(socket: RawFd) -> Result<i32, Code> {
     net::sockopt::socket_type(borrow(socket)?).map(|kind| kind.as_raw().cast_signed()).map_err(code)
+}
+
+/// The socket's number in the kernel, which all descriptors of it have in common, copies made by `dup` included. `None`
+/// for what is no socket, and for a number that is not open.
+#[must_use]
+pub fn inode(number: RawFd) -> Option<u64> {
+    let stat = fstat(borrow(number).ok()?).ok()?;
+    (FileType::from_raw_mode(stat.st_mode) == FileType::Socket).then_some(stat.st_ino)
 }
 
 /// Tells the peer that no more bytes will follow.

@@ -12,10 +12,13 @@
 //! | terminal, slave of a pty    | re-open with O_NOCTTY                      | re-open /dev/tty if it is that | *guarded* |
 //! | master of a pty             | *guarded*; opening it again makes a new pty; EIO is the end (T36) | | |
 //! | other character device      | `RWF_NOWAIT`; opening one again may mean something else (tun) | *guarded* | |
-//! | file, directory, block device, eventfd and the like | refused with EPERM, as epoll does |      |             |
+//! | eventfd, timerfd, signalfd, inotify and the like | `RWF_NOWAIT`          | *guarded*         |             |
+//! | regular file, block device  | on threads, at the position that others may share; see `offload` |  |           |
+//! | directory                   | refused with EISDIR                        |                   |             |
 //!
 //! *Guarded* means that poll(2) is asked before each call, and that a write is no longer than the room which its answer
-//! promises. That can block only if another process takes the bytes or the room in between.
+//! promises. That can block only if another process takes the bytes or the room in between. A thread would not help: its
+//! read could not be called off, and would steal what comes after the source was closed.
 //!
 //! A FIFO is polled by the number that was passed in, not by the private description: only the former remembers
 //! that there has been a writer, and so reports that the last one is gone.
@@ -29,8 +32,9 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::termios::{isatty, tcgetsid};
 use tulipa_core::{Code, Token};
 
-use crate::descriptor::{Descriptor, above_stdio, borrow};
+use crate::descriptor::{Descriptor, above_stdio, borrow, duplicate};
 use crate::errno::{code, uninterrupted};
+use crate::offload::OffloadedFile;
 use crate::poller::Registration;
 use crate::socket;
 
@@ -55,6 +59,10 @@ pub enum Kind {
     PtyMaster,
     /// Another character device.
     Device,
+    /// An eventfd, timerfd, signalfd, inotify or another file without a name.
+    Event,
+    /// A regular file, or a block device.
+    File,
 }
 
 /// How bytes are moved.
@@ -70,6 +78,8 @@ pub(crate) enum Mode {
     Private,
     /// `poll` first.
     Guarded,
+    /// `read` and `write` on a thread.
+    Offloaded,
     /// Nothing: connections, datagrams and watched descriptors have calls of their own.
     None,
 }
@@ -85,6 +95,8 @@ pub(crate) enum Reporting {
     Always(Token),
     /// The same in every turn, as level-triggered reports are; with their place in the driver's books.
     Standing(usize),
+    /// The threads that read and write it.
+    Threads(Token),
 }
 
 /// One open thing. Made by one of the constructors, and then handed to a driver, which closes it. A constructor that fails
@@ -94,6 +106,8 @@ pub struct Source {
     descriptor: Descriptor,
     /// A description of the same file of our own, to read and write by.
     private: Option<OwnedFd>,
+    /// What threads read and write.
+    pub(crate) offloaded: Option<OffloadedFile>,
     kind: Kind,
     pub(crate) mode: Mode,
     pub(crate) reporting: Reporting,
@@ -147,24 +161,26 @@ impl Source {
         Ok(Self { seamless: true, ..Self::new(Descriptor::Lent(number), Kind::Watched, Mode::None) })
     }
 
-    /// A pipe, terminal, socket or character device to read from.
+    /// A pipe, terminal, socket, device or file to read from.
     ///
     /// # Errors
-    /// EBADF; or EPERM for what cannot be waited for, such as a regular file.
+    /// EBADF if it is not open, or not for reading; EISDIR for a directory.
     pub fn pipe_reader(descriptor: Descriptor) -> Result<Self, Code> {
         Self::pipe(descriptor, OFlags::RDONLY)
     }
 
-    /// A pipe, terminal, socket or character device to write to.
+    /// A pipe, terminal, socket, device or file to write to.
     ///
     /// # Errors
-    /// EBADF; or EPERM for what cannot be waited for, such as a regular file.
+    /// EBADF if it is not open, or not for writing; EISDIR for a directory.
     pub fn pipe_writer(descriptor: Descriptor) -> Result<Self, Code> {
         Self::pipe(descriptor, OFlags::WRONLY)
     }
 
     fn pipe(descriptor: Descriptor, access: OFlags) -> Result<Self, Code> {
         let kind = kind_of(descriptor.number())?;
+        check_access(descriptor.number(), access)?;
+        let mut offloaded = None;
         let (mode, private) = match kind {
             Kind::Socket => return Self::socket(descriptor).map(|source| Self { exclusive: false, ..source }),
             Kind::Pipe if pipes_take_nowait() => (Mode::NoWait, None),
@@ -179,10 +195,15 @@ impl Source {
                 Err(_) => (Mode::Guarded, None),
             },
             Kind::PtyMaster => (Mode::Guarded, None),
+            Kind::File => {
+                let own = duplicate(borrow(descriptor.number())?).map_err(code)?;
+                offloaded = Some(OffloadedFile::new(own));
+                (Mode::Offloaded, None)
+            }
             _ => (Mode::NoWait, None),
         };
         let seamless = matches!(kind, Kind::Pipe | Kind::Fifo);
-        Ok(Self { private, seamless, ..Self::new(descriptor, kind, mode) })
+        Ok(Self { private, offloaded, seamless, ..Self::new(descriptor, kind, mode) })
     }
 
     /// A connection that a listener has accepted.
@@ -195,6 +216,7 @@ impl Source {
         Self {
             descriptor,
             private: None,
+            offloaded: None,
             kind,
             mode,
             reporting: Reporting::Nobody,
@@ -298,8 +320,20 @@ fn kind_of(number: RawFd) -> Result<Kind, Code> {
             _ if isatty(fd) => Kind::Terminal,
             _ => Kind::Device,
         }),
-        _ => Err(code(Errno::PERM)),
+        FileType::RegularFile | FileType::BlockDevice => Ok(Kind::File),
+        FileType::Directory => Err(code(Errno::ISDIR)),
+        // Symbolic links can be opened too, but not read.
+        FileType::Symlink => Err(code(Errno::BADF)),
+        FileType::Unknown => Ok(Kind::Event),
     }
+}
+
+/// Whether the description allows what it is wanted for.
+fn check_access(number: RawFd, wanted: OFlags) -> Result<(), Code> {
+    let flags = fcntl_getfl(borrow(number)?).map_err(code)?;
+    let access = flags & OFlags::ACCMODE;
+    let allowed = !flags.contains(OFlags::PATH) && (access == OFlags::RDWR || access == wanted);
+    if allowed { Ok(()) } else { Err(code(Errno::BADF)) }
 }
 
 /// Whether a pipe lives in the kernel's own file system, under no name.

@@ -68,7 +68,7 @@ fn read_other(source: &mut Source, mode: Mode, into: &mut [u8]) -> (Result<usize
         Mode::NoWait => read_nowait(source, into),
         Mode::Private => uninterrupted(|| io::read(source.io(), &mut *into)),
         Mode::Guarded => read_guarded(source, into),
-        Mode::Stream | Mode::Local | Mode::None => Err(Errno::INVAL),
+        Mode::Stream | Mode::Local | Mode::Offloaded | Mode::None => Err(Errno::INVAL),
     };
     let short = result.is_ok_and(|count| count > 0 && count < whole);
     // The other end of a pipe may have been told to make packets (O_DIRECT); a read stops after each, and nothing but
@@ -108,7 +108,7 @@ pub(crate) fn write(source: &mut Source, from: &[IoSlice<'_>]) -> Result<usize, 
             [only] => uninterrupted(|| send(source.io(), only, SEND)),
             _ => uninterrupted(|| sendmsg(source.io(), from, &mut SendAncillaryBuffer::default(), SEND)),
         },
-        Mode::None => Err(Errno::INVAL),
+        Mode::Offloaded | Mode::None => Err(Errno::INVAL),
         _ => write_in_groups(source, from),
     }
 }

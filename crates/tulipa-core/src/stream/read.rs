@@ -73,6 +73,11 @@ impl<D: Driver, H: Host> Stream<D, H> {
         self.phase == Phase::Open && !self.paused
     }
 
+    /// Whether bytes are taken from the source, now or once `connection_made` has run.
+    pub(crate) fn takes_input(&self) -> bool {
+        self.is_reading() && self.reading != Reading::Ended && !matches!(self.ends, Ends::Write { .. })
+    }
+
     /// Stops reading; `false` if it had stopped already.
     pub(crate) fn pause_reading(&mut self) -> bool {
         let was = self.is_reading();

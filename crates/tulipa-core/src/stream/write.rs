@@ -69,6 +69,17 @@ impl<D: Driver, H: Host> Stream<D, H> {
         Effects { resume: self.marks.falls(self.outgoing.size()), settle: self.must_settle(), ..Effects::default() }
     }
 
+    /// Writes what can be written before the loop ends, after [`Driver::last_call`].
+    pub(crate) fn flush_finally(&mut self, driver: &mut D) {
+        let mut before = usize::MAX;
+        while self.outgoing.size() < before && !self.outgoing.is_empty() {
+            before = self.outgoing.size();
+            self.blocked = false;
+            // Nobody is left to hear of a failure, which ends the loop here: nothing is outgoing any more.
+            self.flush(driver);
+        }
+    }
+
     /// Goes on after a completion said that there is room.
     pub(crate) fn write_ready(&mut self, driver: &mut D) -> Effects {
         self.blocked = false;

@@ -78,6 +78,12 @@ impl<D: Driver, H: Host> Loop<D, H> {
     /// written since the last turn is offered to the world first (rule 2 of [`stream`](crate::stream)).
     pub fn clear(&mut self) -> Vec<Remains<H>> {
         self.flush();
+        self.driver.last_call();
+        for slot in self.slots.values_mut() {
+            if let Slot::Stream(stream) = slot {
+                stream.flush_finally(&mut self.driver);
+            }
+        }
         let mut callbacks: Vec<_> = self
             .ready
             .drain(..)

@@ -123,6 +123,15 @@ impl<D: Driver, H: Host> Loop<D, H> {
         }
     }
 
+    /// Whether the transport takes what arrives: it reads, or will once it has begun, and has not come to the end.
+    pub fn takes_input(&self, token: Token) -> bool {
+        match self.slots.get(token) {
+            Some(Slot::Stream(stream)) => stream.takes_input(),
+            Some(Slot::Datagram(datagram, _)) => datagram.is_reading(),
+            _ => false,
+        }
+    }
+
     /// Whether the transport is closing or gone.
     pub fn is_closing(&self, token: Token) -> bool {
         match self.slots.get(token) {

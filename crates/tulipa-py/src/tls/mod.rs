@@ -1,6 +1,6 @@
 //! TLS over any transport: ciphertext from and to the transport below, plaintext to and from the protocol above.
 //!
-//! [`TlsCore`] is the native half of `tulipa._tls.TlsProtocol`, which is the protocol of the transport below. What
+//! [`TlsCore`] is the native half of `tulipa._tls_protocol.TlsProtocol`, which is the protocol of the transport below. What
 //! runs per record is here; what runs once per connection (handshake, shutdown, time limits) is there, and the two meet
 //! in the phase. Nothing is borrowed while a session or a transport is called: either may run the program's code, which
 //! may call anything here again (R2, R3).
@@ -181,7 +181,7 @@ impl TlsCore {
         drop(cleared);
     }
 
-    // -- for tulipa._tls --------------------------------------------------------------
+    // -- for tulipa._tls_protocol -----------------------------------------------------
 
     /// Makes the session: engine, context (`ssl.SSLContext`), side, server name. The `ssl.SSLObject`.
     fn _open<'py>(

@@ -1,4 +1,4 @@
-//! The transport that the program gets: `write` and `writelines`; `tulipa._tls.TlsTransport` has the rest.
+//! The transport that the program gets: `write` and `writelines`; `tulipa._tls_transport.SSLTransport` has the rest.
 
 use std::cell::Cell;
 use std::ffi::CStr;

@@ -66,6 +66,8 @@ pub(crate) struct TransportFields {
     pub(crate) one_way: Cell<bool>,
     /// How many writes were dropped after the connection was lost.
     pub(crate) dropped: Cell<u32>,
+    /// Low- and high-water mark of a transport that has ended; before that the core has them.
+    last_marks: Cell<(usize, usize)>,
 }
 
 // SAFETY: `repr(C)`; null slots, zero numbers and false are valid; no drop; all slots are named.
@@ -375,6 +377,7 @@ pub(crate) fn release(
         if state.owners.get(&fd) == Some(&token) {
             state.owners.remove(&fd);
         }
+        fields.last_marks.set(state.core.marks(token));
         state.core.release(token)
     });
     let file = fields.file.take(py);
@@ -502,7 +505,12 @@ fn buffer_size<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>
 
 fn marks<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = transport.py();
-    let marks = fields(transport)?.with(py, |state, token| state.core.marks(token))?;
+    let fields = fields(transport)?;
+    let marks = if fields.is_open() {
+        fields.with(py, |state, token| state.core.marks(token))?
+    } else {
+        fields.last_marks.get()
+    };
     Ok(marks.into_pyobject(py)?.into_any())
 }
 
@@ -519,7 +527,9 @@ fn set_marks<'py>(transport: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> Py
     };
     let (high, low) = (high.extract()?, low.extract()?);
     let fields = fields(transport)?;
-    if fields.with(py, |state, token| state.core.set_marks(token, high, low))? {
+    if !fields.is_open() {
+        fields.last_marks.set((low, high));
+    } else if fields.with(py, |state, token| state.core.set_marks(token, high, low))? {
         pause_writing(transport, fields)?;
     }
     none(py)

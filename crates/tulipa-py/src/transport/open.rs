@@ -14,6 +14,7 @@ use crate::ffi::call::copy_current_context;
 use crate::ffi::object::Obj;
 use crate::ffi::raw::{Arguments, method};
 use crate::host::Owner;
+use crate::sharing;
 
 pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
     vec![
@@ -100,6 +101,7 @@ pub(crate) fn launch(
             None => state.core.open_datagram(source, owner),
         };
         state.owners.insert(fd, token);
+        sharing::opened(state, fd, token);
         token
     });
     own.token.set(token.to_bits());
@@ -161,13 +163,16 @@ fn ensure_unused<'py>(object: &Bound<'py, PyAny>, file: &Bound<'py, PyAny>) -> P
 fn open_transport<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
     let event_loop = object.cast::<LoopCore>()?;
-    event_loop.get().check_open()?;
+    event_loop.get().check_usable()?;
     let [class, kind, file, protocol, waiter, extra, server, context, address] = args.positional else {
         return Err(PyTypeError::new_err("_open_transport() takes nine arguments"));
     };
     let kind = Kind::named(&kind.extract::<String>()?)?;
     let fd: i32 = file.call_method0(intern!(py, "fileno"))?.extract()?;
     claim(event_loop, fd)?;
+    if matches!(kind, Kind::Socket | Kind::Reader | Kind::Datagram) {
+        sharing::claim_transport(event_loop, fd)?;
+    }
     let lent = Descriptor::Lent(fd);
     let source = match kind {
         Kind::Socket => Source::socket(lent),

@@ -1,6 +1,7 @@
 //! The drivers that live in this operating system, and the choice among them by name.
 
 mod readiness;
+mod standing;
 
 use std::fmt;
 use std::io::IoSlice;
@@ -83,6 +84,18 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
+/// Calls the chosen driver.
+macro_rules! chosen {
+    ($self:ident, $driver:ident => $call:expr) => {
+        match &mut $self.0 {
+            Chosen::Epoll($driver) => $call,
+            Chosen::Poll($driver) => $call,
+            Chosen::Select($driver) => $call,
+            Chosen::Closed($driver) => $call,
+        }
+    };
+}
+
 impl SystemDriver {
     /// Opens the driver called `name`, and what wakes it.
     ///
@@ -102,6 +115,7 @@ impl SystemDriver {
     /// Gives the driver's own descriptors back at once. Sources that are still open must be closed before; from now on
     /// every operation is refused with EBADF.
     pub fn shut(&mut self) {
+        chosen!(self, driver => driver.shut());
         self.0 = Chosen::Closed(Readiness::on(Shell));
     }
 
@@ -115,18 +129,6 @@ impl SystemDriver {
             Chosen::Closed(_) => "closed",
         }
     }
-}
-
-/// Calls the chosen driver.
-macro_rules! chosen {
-    ($self:ident, $driver:ident => $call:expr) => {
-        match &mut $self.0 {
-            Chosen::Epoll($driver) => $call,
-            Chosen::Poll($driver) => $call,
-            Chosen::Select($driver) => $call,
-            Chosen::Closed($driver) => $call,
-        }
-    };
 }
 
 impl Driver for SystemDriver {
@@ -164,6 +166,10 @@ impl Driver for SystemDriver {
 
     fn close(&mut self, source: Source) {
         chosen!(self, driver => driver.close(source));
+    }
+
+    fn last_call(&mut self) {
+        chosen!(self, driver => driver.last_call());
     }
 
     #[inline]

@@ -5,24 +5,25 @@
 //!    of slices that must stay in one piece, and what is guarded one more to look; see `transfer`.)
 //! 2. [`Attempt::Pending`] is passed on to the poller before it is returned, so the completion that it promises cannot
 //!    be missed. The same goes for short reads and writes.
-//! 3. A source that the poller refuses because it is always ready, such as `/dev/null` or a regular file under epoll, is
-//!    reported by the driver itself: after each vain attempt, or level-triggered in every turn, as `poll` and `select`
-//!    would. The loop does not sleep while such a report waits.
+//! 3. A file that no poller can watch is read and written on threads (`offload`), and they report.
+//! 4. A descriptor of the program's that the poller refuses because it is always ready, such as `/dev/null` or a regular file under epoll, is
+//!    reported by the driver itself: after each vain attempt, or level-triggered as `standing` says. The loop does not
+//!    sleep while such a report waits. All pollers refuse the same.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::os::fd::{AsFd, RawFd};
+use std::os::fd::AsFd;
 
 use rustix::io::Errno;
 use rustix::net::{recvfrom, send, sendto};
-use slab::Slab;
 use tulipa_core::driver::{Accepted, Received};
 use tulipa_core::{Attempt, Code, Completion, Direction, Driver, Instant, Interest, Nap, Token, Trigger};
 
+use super::standing::Standing;
 use crate::address::Address;
 use crate::clock;
-use crate::descriptor::is_open;
 use crate::errno::{attempt, code};
+use crate::offload::Offload;
 use crate::poller::{Poller, Request};
 use crate::socket::{RECEIVE, SEND, accept_from, shutdown_write};
 use crate::source::{Kind, Mode, Reporting, Source};
@@ -35,42 +36,87 @@ pub(super) struct Readiness<P> {
     poller: P,
     /// Reports of the driver's own (rule 3).
     own: VecDeque<Completion>,
-    /// What is reported in every turn.
-    standing: Slab<Standing>,
-}
-
-/// A level-triggered source that is always ready.
-#[derive(Debug)]
-struct Standing {
-    number: RawFd,
-    report: Completion,
-    /// The number was closed, which was reported.
-    ended: bool,
+    /// What is reported in every turn (rule 4).
+    standing: Standing,
+    /// What wakes the driver; nothing if it is closed.
+    waker: Option<Waker>,
+    /// Made when the first file needs it (rule 3).
+    offload: Option<Box<Offload>>,
 }
 
 /// A wait of a [`Readiness`].
 #[derive(Debug)]
 pub(super) struct ReadinessNap<N> {
     nap: N,
-    /// A report waits already.
-    awake: bool,
+    /// In how many seconds the driver has something to say whatever the poller says.
+    limit: Option<f64>,
 }
 
 impl<P: Poller> Readiness<P> {
     pub(super) fn open() -> Result<(Self, Waker), Code> {
         let (poller, waker) = P::open()?;
-        Ok((Self::on(poller), waker))
+        Ok((Self { waker: Some(waker.clone()), ..Self::on(poller) }, waker))
     }
 
     /// A driver on a poller that is open already.
     pub(super) const fn on(poller: P) -> Self {
-        Self { poller, own: VecDeque::new(), standing: Slab::new() }
+        Self { poller, own: VecDeque::new(), standing: Standing::new(), waker: None, offload: None }
     }
 
-    fn report_standing(&mut self) {
-        for (_, standing) in self.standing.iter_mut().filter(|(_, standing)| !standing.ended) {
-            standing.ended = !is_open(standing.number);
-            self.own.push_back(Completion { hangup: standing.ended, ..standing.report });
+    /// Waits for what must not be left undone, before the driver is dropped.
+    pub(super) fn shut(&mut self) {
+        if let Some(offload) = &mut self.offload {
+            offload.shut();
+        }
+    }
+
+    /// The threads, for a source that is theirs.
+    fn offload(&mut self) -> Result<&mut Offload, Code> {
+        let Some(waker) = &self.waker else { return Err(code(Errno::BADF)) };
+        Ok(self.offload.get_or_insert_with(|| Box::new(Offload::new(waker.clone()))))
+    }
+
+    #[cold]
+    fn read_offloaded(&mut self, source: &mut Source, into: &mut [u8]) -> Result<Attempt<usize>, Code> {
+        let Reporting::Threads(token) = source.reporting else { return Ok(Attempt::Pending) };
+        let Some(file) = &mut source.offloaded else { return Err(code(Errno::INVAL)) };
+        let report = readable(token);
+        match self.offload()?.read(file, into, report).map_err(code)? {
+            Some(count) => {
+                if count > 0 && count < into.len() {
+                    // The next read begins when the loop asks for it: it may not want any more by then.
+                    self.own.push_back(report);
+                }
+                Ok(Attempt::Done(count))
+            }
+            None => Ok(Attempt::Pending),
+        }
+    }
+
+    #[cold]
+    fn write_offloaded(&mut self, source: &mut Source, from: &[IoSlice<'_>]) -> Result<Attempt<usize>, Code> {
+        let Reporting::Threads(token) = source.reporting else {
+            // Not attached yet: to be reported as soon as it is.
+            source.write_blocked = true;
+            return Ok(Attempt::Pending);
+        };
+        let Some(file) = &mut source.offloaded else { return Err(code(Errno::INVAL)) };
+        let report = writable(token);
+        let offered: usize = from.iter().map(|slice| slice.len()).sum();
+        match self.offload()?.write(file, from, report).map_err(code)? {
+            Some(count) => {
+                if count < offered && !file.is_busy() {
+                    self.own.push_back(report);
+                }
+                Ok(Attempt::Done(count))
+            }
+            None => Ok(Attempt::Pending),
+        }
+    }
+
+    fn take_finished(&mut self) {
+        if let Some(offload) = &self.offload {
+            self.own.extend(offload.finished());
         }
     }
 
@@ -79,7 +125,7 @@ impl<P: Poller> Readiness<P> {
         match &source.reporting {
             Reporting::Poller(registration) => self.poller.read_pending(registration),
             Reporting::Always(token) => self.own.push_back(readable(*token)),
-            Reporting::Standing(_) | Reporting::Nobody => {}
+            Reporting::Standing(_) | Reporting::Threads(_) | Reporting::Nobody => {}
         }
     }
 
@@ -98,10 +144,10 @@ impl<P: Poller> Readiness<P> {
                 }
             }
             Reporting::Always(token) => {
-                self.own.push_back(Completion { writable: true, readable: false, ..readable(*token) });
+                self.own.push_back(writable(*token));
                 Ok(())
             }
-            Reporting::Standing(_) | Reporting::Nobody => Ok(()),
+            Reporting::Standing(_) | Reporting::Threads(_) | Reporting::Nobody => Ok(()),
         };
         source.reporting = reporting;
         result
@@ -114,7 +160,7 @@ impl<P: Poller> Readiness<P> {
         let mut reporting = std::mem::take(&mut source.reporting);
         let result = match &mut reporting {
             Reporting::Poller(registration) => self.poller.look_again(source.polled(), registration),
-            Reporting::Always(_) | Reporting::Standing(_) | Reporting::Nobody => Ok(()),
+            Reporting::Always(_) | Reporting::Standing(_) | Reporting::Threads(_) | Reporting::Nobody => Ok(()),
         };
         source.reporting = reporting;
         result
@@ -141,18 +187,27 @@ where
 
     fn attach(&mut self, token: Token, source: &mut Source, interest: Interest) -> Result<(), Code> {
         self.detach(source);
+        if source.mode == Mode::Offloaded {
+            self.offload()?;
+            if interest.read {
+                self.own.push_back(readable(token));
+            }
+            if interest.write && source.write_blocked {
+                self.own.push_back(writable(token));
+            }
+            source.reporting = Reporting::Threads(token);
+            return Ok(());
+        }
         let urgent = source.mode == Mode::Stream;
         let request = Request { token, interest, write_blocked: source.write_blocked, urgent };
         source.reporting = match self.poller.add(source.polled(), request) {
             Ok(registration) => Reporting::Poller(registration),
-            Err(refused) if refused == code(Errno::PERM) && matches!(source.kind(), Kind::Device | Kind::Watched) => {
+            Err(refused)
+                if refused == code(Errno::PERM)
+                    && matches!(source.kind(), Kind::Device | Kind::Event | Kind::Watched) =>
+            {
                 if interest.trigger == Trigger::Level {
-                    let number = source.number();
-                    Reporting::Standing(self.standing.insert(Standing {
-                        number,
-                        report: ready(token, interest),
-                        ended: false,
-                    }))
+                    Reporting::Standing(self.standing.insert(source.number(), ready(token, interest)))
                 } else {
                     if interest.read {
                         self.own.push_back(readable(token));
@@ -200,9 +255,9 @@ where
         match std::mem::take(&mut source.reporting) {
             Reporting::Poller(registration) => self.poller.remove(source.polled(), registration),
             Reporting::Standing(key) => {
-                self.standing.try_remove(key);
+                self.standing.remove(key);
             }
-            Reporting::Always(_) | Reporting::Nobody => {}
+            Reporting::Always(_) | Reporting::Threads(_) | Reporting::Nobody => {}
         }
     }
 
@@ -222,11 +277,23 @@ where
                 self.detach(&mut source);
             }
         }
+        if let (Some(file), Some(offload)) = (source.offloaded.take(), &mut self.offload) {
+            offload.close(file);
+        }
         drop(source);
+    }
+
+    fn last_call(&mut self) {
+        if let Some(offload) = &mut self.offload {
+            offload.last_call();
+        }
     }
 
     #[inline]
     fn read(&mut self, source: &mut Source, into: &mut [u8]) -> Result<Attempt<usize>, Code> {
+        if source.mode == Mode::Offloaded {
+            return self.read_offloaded(source, into);
+        }
         match transfer::read(source, into).map_err(code)? {
             Taken::All(count) => Ok(Attempt::Done(count)),
             Taken::Rest(count) => {
@@ -246,6 +313,9 @@ where
 
     #[inline]
     fn write(&mut self, source: &mut Source, from: &[IoSlice<'_>]) -> Result<Attempt<usize>, Code> {
+        if source.mode == Mode::Offloaded {
+            return self.write_offloaded(source, from);
+        }
         let offered: usize = from.iter().map(|slice| slice.len()).sum();
         match transfer::write(source, from) {
             Ok(count) if count == offered => Ok(Attempt::Done(count)),
@@ -301,19 +371,23 @@ where
 
     #[inline]
     fn poll(&mut self) -> Result<(), Code> {
-        self.report_standing();
+        self.standing.report(&mut self.own);
+        self.take_finished();
         self.poller.poll()
     }
 
     fn nap(&mut self) -> Self::Nap {
-        ReadinessNap {
-            nap: self.poller.nap(),
-            awake: !self.own.is_empty() || self.standing.iter().any(|(_, standing)| !standing.ended),
-        }
+        let finished = self.offload.as_ref().is_some_and(|offload| !offload.falls_asleep());
+        let limit = if finished || !self.own.is_empty() { Some(0.0) } else { self.standing.pause() };
+        ReadinessNap { nap: self.poller.nap(), limit }
     }
 
     fn woken(&mut self, nap: Self::Nap) {
-        self.report_standing();
+        if let Some(offload) = &self.offload {
+            offload.wakes_up();
+        }
+        self.take_finished();
+        self.standing.report(&mut self.own);
         self.poller.woken(nap.nap);
     }
 
@@ -328,7 +402,11 @@ where
 
 impl<N: Nap> Nap for ReadinessNap<N> {
     fn sleep(&mut self, timeout: Option<f64>) -> Result<(), Code> {
-        self.nap.sleep(if self.awake { Some(0.0) } else { timeout })
+        let timeout = match (timeout, self.limit) {
+            (Some(timeout), Some(limit)) => Some(timeout.min(limit)),
+            (timeout, limit) => timeout.or(limit),
+        };
+        self.nap.sleep(timeout)
     }
 }
 
@@ -338,4 +416,8 @@ const fn ready(token: Token, interest: Interest) -> Completion {
 
 const fn readable(token: Token) -> Completion {
     Completion { token, readable: true, writable: false, hangup: false }
+}
+
+const fn writable(token: Token) -> Completion {
+    Completion { token, readable: false, writable: true, hangup: false }
 }

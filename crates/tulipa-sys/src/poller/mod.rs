@@ -61,7 +61,7 @@ pub(crate) trait Poller: Sized {
     /// Opens a poller, and what wakes it.
     fn open() -> Result<(Self, Waker), Code>;
 
-    /// Begins to report on `fd`.
+    /// Begins to report on `fd`. What is always ready is refused with EPERM.
     fn add(&mut self, fd: BorrowedFd<'_>, request: Request) -> Result<Registration, Code>;
 
     /// Reports something else from now on, under `token`.

@@ -9,7 +9,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use rustix::event::{FdSetElement, FdSetIter, fd_set_insert, fd_set_num_elements, select};
-use rustix::io::{Errno, fcntl_getfd};
+use rustix::io::Errno;
 use tulipa_core::{Code, Completion, Interest, Nap, Token};
 
 use super::table::{Finding, Question, Table};
@@ -17,6 +17,7 @@ use super::{Poller, Registration, Request};
 use crate::clock::{timespec, to_nanos};
 use crate::descriptor::is_open;
 use crate::errno::code;
+use crate::file::can_be_waited_for;
 use crate::waker::Waker;
 
 #[derive(Debug)]
@@ -53,8 +54,10 @@ impl Poller for Select {
     }
 
     fn add(&mut self, fd: BorrowedFd<'_>, request: Request) -> Result<Registration, Code> {
-        // Other pollers refuse a number that is not open; so does this one.
-        fcntl_getfd(fd).map_err(code)?;
+        // Other pollers refuse a number that is not open, and what is always ready; so does this one.
+        if !can_be_waited_for(fd).map_err(code)? {
+            return Err(code(Errno::PERM));
+        }
         let Request { token, interest, write_blocked, .. } = request;
         let key = self.table.insert(fd.as_raw_fd(), token, interest, write_blocked);
         Ok(Registration { key, ..Registration::new(request) })

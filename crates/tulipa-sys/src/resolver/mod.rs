@@ -1,4 +1,4 @@
-//! Names and addresses: what the C library's `getaddrinfo` and `getnameinfo` answer.
+//! Names and addresses: what the C library's `getaddrinfo` and `getnameinfo` answer. They block: see [`pool`](crate::pool).
 //!
 //! | file | subject |
 //! |---|---|

@@ -141,6 +141,28 @@ fn a_child_has_the_surroundings_that_are_asked_for() {
 }
 
 #[test]
+fn a_child_controls_the_terminal_that_is_its_input() {
+    use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let master = openpt(flags).expect("a master");
+    unlockpt(&master).expect("unlocked");
+    let terminal = ioctl_tiocgptpeer(&master, flags).expect("a slave");
+    let child = |controlling_terminal| Program {
+        streams: [Some(terminal.as_raw_fd()), None, None],
+        new_session: true,
+        controlling_terminal,
+        ..shell("exec 2>&-; : >/dev/tty")
+    };
+    assert_eq!(run(child(true)), (None, Some(0)));
+    let (failure, status) = run(child(false));
+    assert!(failure.is_none() && status != Some(0), "a session without a terminal");
+    let no_terminal = Program { new_session: true, controlling_terminal: true, ..shell("exit 0") };
+    let (read, _write) = std::io::pipe().expect("a pipe");
+    let no_terminal = Program { streams: [Some(read.as_raw_fd()), None, None], ..no_terminal };
+    assert_eq!(run(no_terminal), failed(Step::Prepare, Errno::NOTTY));
+}
+
+#[test]
 fn a_start_may_be_forgotten_at_any_time() {
     processes(|| {
         for _ in 0..20 {

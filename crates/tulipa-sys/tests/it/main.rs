@@ -7,6 +7,7 @@ mod datagrams;
 mod edges;
 mod files;
 mod listeners;
+mod offloaded;
 mod pipes;
 mod registrations;
 mod sockets;

@@ -258,6 +258,8 @@ fn a_watched_file_is_ready_in_every_turn_until_it_is_closed() {
         let path = std::env::temp_dir().join(format!("tulipa-ready-{}", std::process::id()));
         let file = std::fs::File::create(&path).expect("made");
         std::fs::remove_file(path).expect("removed");
+        // So high that no other test gets the number once it is free.
+        let file = rustix::io::fcntl_dupfd_cloexec(file, 6000).expect("a high number");
         let mut source = Source::watched(file.as_raw_fd()).expect("a number");
         let token = world.attach(&mut source, level(READ));
         for _ in 0..3 {

@@ -149,3 +149,17 @@ fn numbers_that_are_no_sockets_are_errors() {
         assert_eq!(socket::shutdown_write(number), Err(expected));
     }
 }
+
+#[test]
+fn all_numbers_of_a_socket_lead_to_one_inode() {
+    let (one, other) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    let copy = rustix::io::dup(&one).expect("a copy");
+    let inode = socket::inode(one.as_raw_fd());
+    assert!(inode.is_some());
+    assert_eq!(socket::inode(copy.as_raw_fd()), inode);
+    assert_ne!(socket::inode(other.as_raw_fd()), inode);
+    let (reader, _writer) = std::io::pipe().expect("a pipe");
+    for number in [reader.as_raw_fd(), -1, 1_000_000] {
+        assert_eq!(socket::inode(number), None);
+    }
+}

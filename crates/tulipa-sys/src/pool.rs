@@ -1,4 +1,4 @@
-//! A bounded number of threads for calls that block, such as the look-up of a name or the reading of a file.
+//! A bounded number of threads for calls that block, such as the look-up of a name or a read from a disk.
 //!
 //! 1. A question waits until a thread is free. Threads are started when questions wait, up to the limit, and end when
 //!    they have had nothing to do for a while: a program that asks nothing has no thread of ours, and may fork.
@@ -8,19 +8,17 @@
 //! 3. A ticket is dropped by the world above only, never on a thread of the pool.
 //! 4. [`Pool::close`] gives all tickets back. What a thread is doing then cannot be stopped; it ends when that ends.
 
-mod signals;
-
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{io, thread};
 
-use self::signals::block_signals;
+use crate::signals::block_signals;
 
 /// One question, in one pool.
 pub type Id = u64;
 
-/// How many threads there may be, how long, and what they are called.
+/// What the threads are called, how many there may be, and how long.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// The name of the threads, as `/proc`, `top -H` and debuggers show it.
@@ -142,7 +140,7 @@ where
 
     fn start_thread(&self) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
-        thread::Builder::new().name(self.shared.limits.name.to_owned()).spawn(move || shared.serve()).map(drop)
+        thread::Builder::new().name(shared.limits.name.to_owned()).spawn(move || shared.serve()).map(drop)
     }
 }
 
@@ -365,7 +363,7 @@ mod tests {
         let delivered = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&delivered);
         let pool = Arc::new(Pool::new(
-            Limits { name: "tickets", threads: 4, idle: Duration::ZERO },
+            Limits { name: "count", threads: 4, idle: Duration::ZERO },
             |question: usize| question,
             move |ticket: usize, answer| {
                 assert_eq!(ticket, answer);
