@@ -54,14 +54,25 @@ def path_of(process):
     return line.partition("listening on ")[2]
 
 
+CONNECTION = "tulipa pipe: connection from "
+
+
+def complaint(process):
+    """The next line that is said, but for those on connections."""
+    return next(
+        line for line in iter(lambda: process.stderr.readline().decode(), "") if not line.startswith(CONNECTION)
+    )
+
+
 def ended(process):
-    """Wait for the end; the status, and what was said."""
+    """Wait for the end; the status, and what was said, but for connections."""
     try:
         process.wait(SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         raise
-    return process.returncode, process.stderr.read().decode()
+    lines = process.stderr.read().decode().splitlines(keepends=True)
+    return process.returncode, "".join(line for line in lines if not line.startswith(CONNECTION))
 
 
 def everything(sock):

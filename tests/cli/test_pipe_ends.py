@@ -142,7 +142,7 @@ def test_a_reader_that_has_seen_enough_ends_it_in_silence(tmp_path):
 
 @pytest.mark.parametrize("stdin", ["open", "closed"])
 def test_ctrl_c_ends_it_at_once_with_130(tmp_path, stdin):  # P8
-    with joining("stdio:", "exec:sh -c 'echo begun; sleep 60'", cwd=tmp_path) as process:
+    with joining("stdio:", "exec:sh -c 'echo begun; exec sleep 60'", cwd=tmp_path) as process:
         assert process.stdout.read(6) == b"begun\n"
         if stdin == "closed":
             process.stdin.close()

@@ -83,7 +83,7 @@ def test_the_summary_comes_after_a_failure_as_well(tmp_path):
 
 
 def test_ctrl_c_at_the_keyboard_ends_it(tmp_path):
-    with on_a_terminal("stdio:", "exec:sh -c 'echo begun; sleep 60'", cwd=tmp_path) as (process, master, slave):
+    with on_a_terminal("stdio:", "exec:sh -c 'echo begun; exec sleep 60'", cwd=tmp_path) as (process, master, slave):
         before = settings(slave)
         shown(master, b"begun")
         os.write(master, b"\x03")
@@ -105,7 +105,7 @@ def test_raw_passes_keys_on_to_a_program_on_a_terminal(tmp_path):
 
 
 def test_the_terminal_is_sane_after_a_signal(tmp_path):
-    with on_a_terminal("stdio:,raw", "pty:sh -c 'echo begun; sleep 60'", cwd=tmp_path) as (process, master, slave):
+    with on_a_terminal("stdio:,raw", "pty:sh -c 'echo begun; exec sleep 60'", cwd=tmp_path) as (process, master, slave):
         before = settings(slave)
         shown(master, b"begun")
         process.send_signal(signal.SIGTERM)

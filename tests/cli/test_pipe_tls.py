@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from tests.cli.pipes import PIPE, ended, join, joining, port_of, server
+from tests.cli.pipes import PIPE, complaint, ended, join, joining, port_of, server
 from tests.cli.programs import SECONDS
 from tests.support import certificates
 
@@ -53,14 +53,14 @@ def test_a_client_verifies_by_the_given_authority(keys):
 
 
 @pytest.mark.parametrize(
-    ("options", "complaint"),
+    ("options", "reason"),
     [
         ("", "the certificate is not accepted: unable to get local issuer certificate"),
         (",ca=ca.pem,name=other.test", "the certificate is not accepted: Hostname mismatch"),
         (",ca=server.key", "server.key cannot be used for TLS: NO_CERTIFICATE_OR_CRL_FOUND"),
     ],
 )
-def test_a_certificate_that_is_not_accepted_is_reported(keys, options, complaint):
+def test_a_certificate_that_is_not_accepted_is_reported(keys, options, reason):
     def serve(sock):
         with contextlib.suppress(OSError):
             certificates.server_context().wrap_socket(sock, server_side=True).close()
@@ -71,7 +71,7 @@ def test_a_certificate_that_is_not_accepted_is_reported(keys, options, complaint
         with server(serve) as (_, port):
             found = join("stdio:", f"tls:localhost:{port}{options}", cwd=keys)
     assert found.returncode == 1
-    assert complaint in found.stderr.decode()
+    assert reason in found.stderr.decode()
     assert found.stderr.count(b"\n") == 1
 
 
@@ -108,8 +108,7 @@ def test_a_server_asks_for_a_certificate_of_its_authority(keys):
             with context.wrap_socket(sock, server_hostname=certificates.NAME) as secured:
                 secured.sendall(b"tulip")
                 assert secured.recv(100) == b""
-        complaint = process.stderr.readline().decode()
-        assert complaint.startswith(f"tulipa pipe: {address}: TLS failed: ")
+        assert complaint(process).startswith(f"tulipa pipe: {address}: TLS failed: ")
         context = certificates.client_context(certified=certificates.certificate(certificates.CLIENT))
         context.set_alpn_protocols(["tulip"])
         with socket.create_connection(place, SECONDS) as sock:

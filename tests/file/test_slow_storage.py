@@ -75,7 +75,7 @@ def test_a_call_that_waits_for_a_thread_can_be_taken_back(backend, tmp_path):  #
                 write = file.write(b"tulip")
                 await asyncio.sleep(0.1)
                 names = [open(f"/proc/self/task/{task}/comm").read() for task in os.listdir("/proc/self/task")]
-                print(names.count("tulipa-files\\n"), write.cancel(), await file.size(), file.position)
+                print(names.count("tulipa-storage\\n"), write.cancel(), await file.size(), file.position)
                 await asyncio.gather(*reads)
         run(main())
     """

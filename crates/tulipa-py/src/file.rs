@@ -23,7 +23,7 @@ use crate::ffi::object::Obj;
 use crate::offload::{self, Landing, Offload};
 
 /// More than a disk serves at once with profit, and few enough that a hung file system costs little.
-const LIMITS: Limits = Limits { name: "tulipa-files", threads: 8, idle: Duration::from_secs(1) };
+const LIMITS: Limits = Limits { name: "tulipa-storage", threads: 8, idle: Duration::from_secs(1) };
 
 /// The threads of one loop for files.
 pub(crate) type FileThreads = Offload<Operation, Result<Outcome, Code>>;
