@@ -9,7 +9,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build build-debug test test-debug test-rust test-tree test-version test-python lint format types stubs compatibility downstream soak shuttle valgrind demo bench counts wheel clean
+.PHONY: help setup build build-debug test test-debug test-rust test-tree test-version test-python lint format types stubs compatibility downstream soak shuttle valgrind demo bench counts wheel clean fuzz
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory --no-builtin-rules
@@ -126,6 +126,9 @@ shuttle:  ## the inbox between threads, in all orders in which they can meet
 valgrind:  ## the tests of the pure Rust crates under valgrind's memcheck
 	CARGO_TARGET_DIR=$(TARGET_RUST) scripts/valgrind.sh
 
+fuzz:  ## the fuzz targets, each for SECONDS; they need a C++ compiler and, for TLS, OpenSSL
+	scripts/fuzz.sh $(SECONDS)
+
 ## -- checking -----------------------------------------------------------------------------
 
 lint: $(VENV)/.dev  ## formatting and lints, Rust and Python
@@ -151,7 +154,7 @@ stubs: build  ## the stub of the native module against the built one
 demo: build $(VENV)/.demo  ## the main job, shown
 	$(PY) scripts/demo/main.py $(ARGS)
 
-bench: build $(VENV)/.bench  ## processor time, throughput and latency beside asyncio, uvloop and rloop
+bench: build $(VENV)/.bench  ## processor time, throughput, latency and memory beside other loops, and a bare one in C
 	$(PY) benches/loop/run.py $(ARGS)
 
 counts: build  ## instructions and system calls per operation against their budgets (valgrind, strace); ARGS=--record

@@ -23,6 +23,8 @@ AT_ONCE = 100
 # Turns after which an answer that is still missing never comes.
 TURNS = 50
 SLOWLY = 3
+# How often the rounds of a path are counted, once and twice as many each time.
+SPANS = 5
 
 Rounds = Callable[[int], Awaitable[None]]
 Prepare = Callable[[asyncio.AbstractEventLoop], contextlib.AbstractAsyncContextManager[Rounds]]

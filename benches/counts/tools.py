@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import far
-import subject
+import paths
 
 # All paths under callgrind take half a minute of processor time.
 LIMIT = 600
 # `mark` of subject.py, under both names that the C library has for it.
 MARKS = ("getpgid", "__getpgid")
 # A path has this many: around its rounds, around twice as many, and so on.
-MARKS_PER_PATH = 4 * subject.SPANS
+MARKS_PER_PATH = 4 * paths.SPANS
 
 CALL = re.compile(r"^(?:\d+ +)?(?P<name>\w+)\((?P<first>\w*)")
 
@@ -41,6 +41,15 @@ class Counts:
 
     instructions: float | None
     calls: dict[str, float] | None
+
+    def each(self, operations: int) -> Counts:
+        instructions = None if self.instructions is None else self.instructions / operations
+        calls = None if self.calls is None else {name: count / operations for name, count in self.calls.items()}
+        return Counts(instructions, calls)
+
+    def lower(self, other: Counts) -> Counts:
+        """With the lower number of instructions of the two."""
+        return Counts(min(self.instructions, other.instructions), self.calls)
 
     def without(self, far_end: Counts) -> Counts:
         """The system calls of a far end are told apart already."""
@@ -114,8 +123,8 @@ def same_addresses() -> tuple[str, ...]:
     return ()
 
 
-def starts(paths: int) -> range:
-    return range(0, MARKS_PER_PATH * paths, MARKS_PER_PATH)
+def starts(count: int) -> range:
+    return range(0, MARKS_PER_PATH * count, MARKS_PER_PATH)
 
 
 def of_rounds(spans: Sequence[float]) -> float:

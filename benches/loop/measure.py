@@ -14,12 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import loops
 import trustme
-from workloads.model import Served, Workload
+from workloads.model import Asking, Served, Workload
 
 HERE = Path(__file__).resolve().parent
-# Beyond the time that is measured: two interpreters start, and a thousand connections are made.
+# Beyond the time that is measured: two interpreters start, and so many connections are made.
 GRACE = 30.0
+GRACE_PER_CONNECTION = 0.01
+GRACE_PER_HANDSHAKE = 0.05
 
 Numbers = dict[str, float]
 
@@ -90,11 +93,24 @@ def started(program: str, control: socket.socket, *arguments: object) -> Iterato
                 process.kill()
 
 
+def does_not_apply(loop: str, workload: Workload) -> str | None:
+    """Why a loop is not measured here, where that is known beforehand."""
+    if loop == loops.LIMIT and not (isinstance(workload, Served) and workload.limit):
+        return "no limit in C"
+    if loop == loops.PATCHED and not workload.transports:
+        return "the same as asyncio"
+    return None
+
+
 def measure(loop: str, workload: Workload, folder: Path, processors: Processors, seconds: float) -> Numbers:
     (folder / "socket").unlink(missing_ok=True)
     near, far = socket.socketpair()
     arguments = (loop, workload.name, far.fileno(), folder, processors.loop, seconds)
-    with near, started("subject.py", far, *arguments) as subject:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(near)
+        if isinstance(workload, Asking):
+            arguments += (stack.enter_context(answering(workload, folder, processors, seconds)),)
+        subject = stack.enter_context(started("subject.py", far, *arguments))
         if isinstance(workload, Served):
             said, reason = ask_client(workload, near, folder, processors, seconds)
         else:
@@ -107,16 +123,25 @@ def measure(loop: str, workload: Workload, folder: Path, processors: Processors,
         raise Failed(subject.complaint() or reason or "ended without a word")
 
 
+@contextlib.contextmanager
+def answering(workload: Asking, folder: Path, processors: Processors, seconds: float) -> Iterator[str]:
+    """The far side of a loop that asks, and where it listens."""
+    near, far = socket.socketpair()
+    with near, started("client.py", far, workload.name, far.fileno(), folder, processors.client, seconds) as server:
+        yield server.process.stdout.readline().decode() or "null"
+
+
 def ask_client(
     workload: Served, control: socket.socket, folder: Path, processors: Processors, seconds: float
 ) -> tuple[str, str]:
     """What a client said in the end, and what it complained of."""
     arguments = (workload.name, control.fileno(), folder, processors.client, seconds)
+    limit = seconds + GRACE + workload.connections * (GRACE_PER_HANDSHAKE if workload.tls else GRACE_PER_CONNECTION)
     with started("client.py", control, *arguments) as client:
         try:
-            said, _ = client.process.communicate(timeout=seconds + GRACE)
+            said, _ = client.process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
-            raise Failed(f"no numbers within {seconds + GRACE:.0f} s") from None
+            raise Failed(f"no numbers within {limit:.0f} s") from None
         return said.decode(), client.complaint()
 
 

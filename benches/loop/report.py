@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import loops
@@ -17,7 +18,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from workloads.model import Served, Workload
+from workloads.model import CPU, LATENCY, MEMORY, WORST, Workload
 
 # From this share of its processor on, a client cannot ask for more.
 CLIENT_IS_THE_LIMIT = 0.95
@@ -67,48 +68,84 @@ def derived(numbers: Numbers) -> Numbers:
     return numbers | more
 
 
-def ratio(one: Outcome, other: Outcome) -> Ratio:
-    """Processor time per operation, `one` against `other`, round by round."""
-    costs = zip(one.each("cpu_per_operation"), other.each("cpu_per_operation"), strict=True)
-    ratios = [ours / theirs for ours, theirs in costs]
+def ratio(one: Outcome, other: Outcome, judged: str = CPU) -> Ratio:
+    """What is judged (the lower, the better), `one` against `other`, round by round."""
+    pairs = zip(one.each(judged), other.each(judged), strict=True)
+    ratios = [ours / theirs if theirs > 0 else float("nan") for ours, theirs in pairs]
     return Ratio(statistics.median(ratios), min(ratios), max(ratios))
 
 
-def best_peer(outcomes: Outcomes) -> str | None:
-    """Of all loops but ours, the one that spends least per operation."""
-    peers = {name: outcome for name, outcome in outcomes.items() if name != loops.OURS and outcome.works}
-    return min(peers, key=lambda name: peers[name].median("cpu_per_operation"), default=None)
+def best_peer(outcomes: Outcomes, judged: str = CPU) -> str | None:
+    """Of all loops but ours, the one with the lowest number. The limit is no loop."""
+    peers = {
+        name: outcome
+        for name, outcome in outcomes.items()
+        if name not in (loops.OURS, loops.LIMIT) and outcome.works
+    }  # fmt: skip
+    return min(peers, key=lambda name: peers[name].median(judged), default=None)
+
+
+@dataclass(frozen=True)
+class Column:
+    heading: str
+    show: Callable[[Outcome], str]
+
+
+def columns(workload: Workload, outcomes: Outcomes) -> list[Column]:
+    """What is shown of each loop: what is judged first, then what it is judged against, then everything else."""
+    judged, base, limit = workload.judged, outcomes.get(loops.BASE), outcomes.get(loops.LIMIT)
+    best = outcomes.get(best_peer(outcomes, judged) or "")
+    numbers = {key for outcome in outcomes.values() if outcome.works for key in derived(outcome.rounds[0])}
+
+    def number(key: str, show: Callable[[float], str]) -> Callable[[Outcome], str]:
+        return lambda outcome: show(outcome.median(key)) if key in derived(outcome.rounds[0]) else ""
+
+    def against(other: Outcome | None) -> Callable[[Outcome], str]:
+        comparable = other is not None and other.works
+        return lambda outcome: str(ratio(outcome, other, judged)) if comparable and outcome is not other else ""
+
+    named = {
+        CPU: Column("CPU/op", number(CPU, microseconds)),
+        MEMORY: Column("memory each", number(MEMORY, count_bytes)),
+        LATENCY: Column("p50", number(LATENCY, microseconds)),
+    }
+    made = [named.pop(judged), Column(f"x {loops.BASE}", against(base))]
+    made.append(Column(f"x best peer ({best_peer(outcomes, judged)})" if best else "x best peer", against(best)))
+    if limit is not None:
+        made.append(Column(f"x {loops.LIMIT}", against(limit)))
+    made += [named[key] for key in (CPU,) if key in named]
+    made += [Column("ops/s", throughput), Column("busy", number("busy", percent))]
+    made += [named[key] for key in (MEMORY, LATENCY) if key in named and key in numbers]
+    if "p99" in numbers:
+        made.append(Column("p99", number("p99", microseconds)))
+    if judged == LATENCY:
+        made.append(Column("worst", number(WORST, microseconds)))
+    if "client_busy" in numbers:
+        made.append(Column("client", number("client_busy", percent)))
+    return made
 
 
 def table(workload: Workload, outcomes: Outcomes) -> Table:
-    base, best = outcomes.get(loops.BASE), best_peer(outcomes)
-    served = isinstance(workload, Served)
     made = Table(title=f"{workload.name}: {workload.title}", title_style="bold", title_justify="left", box=box.SIMPLE)
     made.add_column("loop", style="bold", no_wrap=True)
-    against_best = f"x best peer ({best})" if best else "x best peer"
-    seen_by_client = ("p50", "p99", "client") if served else ()
-    for heading in ("CPU/op", f"x {loops.BASE}", against_best, "ops/s", "busy", *seen_by_client):
-        made.add_column(heading, justify="right", no_wrap=True)
+    shown = columns(workload, outcomes)
+    for column in shown:
+        made.add_column(column.heading, justify="right", no_wrap=True)
     for name, outcome in outcomes.items():
         if not outcome.works:
             made.add_row(name, Text("unsupported", "yellow") if outcome.unsupported else Text("failed", "bold red"))
             continue
-        comparable = base is not None and base.works and name != loops.BASE
-        row = [
-            microseconds(outcome.median("cpu_per_operation")),
-            str(ratio(outcome, base)) if comparable else "",
-            str(ratio(outcome, outcomes[best])) if best and name != best else "",
-            throughput(outcome),
-            f"{outcome.median('busy'):.0%}",
-        ]
-        if served:
-            row += [
-                microseconds(outcome.median("p50")),
-                microseconds(outcome.median("p99")),
-                f"{outcome.median('client_busy'):.0%}",
-            ]
-        made.add_row(name, *row, style="green" if name == loops.OURS else "")
+        style = {loops.OURS: "green", loops.LIMIT: "dim"}.get(name, "")
+        made.add_row(name, *(column.show(outcome) for column in shown), style=style)
     return made
+
+
+def percent(share: float) -> str:
+    return f"{share:.0%}"
+
+
+def count_bytes(number: float) -> str:
+    return f"{number:,.0f} B"
 
 
 def microseconds(seconds: float) -> str:
@@ -141,25 +178,29 @@ def machine(processors: Processors, names: list[str]) -> dict[str, object]:
     }
 
 
-def as_json(outcomes: Outcomes) -> dict[str, object]:
+def as_json(workload: Workload, outcomes: Outcomes) -> dict[str, object]:
     """Every number of every round, and what the table says of them."""
-    base, best = outcomes.get(loops.BASE), best_peer(outcomes)
+    judged = workload.judged
+    best = best_peer(outcomes, judged)
+    others = {"asyncio": loops.BASE, "best_peer": best, "limit": loops.LIMIT}
     found: dict[str, object] = {}
     for name, outcome in outcomes.items():
         if not outcome.works:
             found[name] = {"unsupported": outcome.unsupported, "failed": outcome.failed}
             continue
-        keys = derived(outcome.rounds[0])
+        against = {}
+        for word, other in others.items():
+            comparable = other in outcomes and outcomes[other].works
+            against[word] = vars(ratio(outcome, outcomes[other], judged)) if comparable else None
         found[name] = {
-            "median": {key: outcome.median(key) for key in keys},
-            "cpu_against_asyncio": vars(ratio(outcome, base)) if base is not None and base.works else None,
-            "cpu_against_best_peer": vars(ratio(outcome, outcomes[best])) if best else None,
+            "median": {key: outcome.median(key) for key in derived(outcome.rounds[0])},
+            "against": against,
             "rounds": [derived(numbers) for numbers in outcome.rounds],
         }
-    return {"best_peer": best, "loops": found}
+    return {"title": workload.title, "judged": judged, "best_peer": best, "loops": found}
 
 
 def console() -> Console:
     made = Console()
     # A pipe or a log has no width of its own.
-    return made if made.is_terminal else Console(width=130)
+    return made if made.is_terminal else Console(width=150)

@@ -4,7 +4,8 @@ Each measurement runs in fresh processes: the loop in one, on a processor of its
 the client in another. The loops take turns within each round. What counts is the processor time that the loop's
 process spends per operation, as the kernel accounts for it; throughput and latency, as the client sees them, stand
 beside it. `busy` and `client` say how much of its processor each of the two had; where the client had all of its, the
-loop could do more than the throughput says, which is then marked with a ≥.
+loop could do more than the throughput says, which is then marked with a ≥. Where not processor time but latency or
+memory is the point, that stands first and is compared. `C` is no loop but the limit: a bare epoll loop.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import json
 import sys
 from pathlib import Path
 
+import chart
+import limit
 import loops
 import report
 import workloads
-from measure import Failed, Processors, Unsupported, measure, prepared_folder
+from measure import Failed, Processors, Unsupported, does_not_apply, measure, prepared_folder
 from rich.markup import escape
 from rich.table import Table
 from workloads.model import Workload
@@ -34,6 +37,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often each is measured ({ROUNDS})")
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"how long each time ({SECONDS})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers of all rounds there, too")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="draw what is compared: .svg, .png or .pdf")
     parser.add_argument("--list", action="store_true", help="name the workloads, and end")
     return parser
 
@@ -76,6 +80,10 @@ def main() -> int:
     if options.list:
         out.print(listing())
         return 0
+    if options.chart and options.chart.suffix not in chart.FORMATS:
+        parser.error(
+            f"--chart writes {', '.join(chart.FORMATS)}, not {options.chart.suffix or 'a file without ending'}"
+        )
     if options.rounds < 1 or options.seconds <= 0:
         parser.error("--rounds and --seconds must be positive")
     names = chosen_loops(parser, options.loops)
@@ -89,8 +97,14 @@ def main() -> int:
 
     everything: dict[str, report.Outcomes] = {}
     with prepared_folder() as folder:
+        if loops.LIMIT in names:
+            try:
+                limit.build(folder)
+            except limit.NoCompiler as reason:
+                out.print(f"The limit is left out: {reason}", markup=False)
+                names.remove(loops.LIMIT)
         for workload in chosen:
-            outcomes = {name: report.Outcome() for name in names}
+            outcomes = {name: report.Outcome() for name in names if not does_not_apply(name, workload)}
             for number in range(1, options.rounds + 1):
                 for name, outcome in outcomes.items():
                     if outcome.unsupported or outcome.failed:
@@ -106,14 +120,18 @@ def main() -> int:
             out.print(report.table(workload, outcomes))
             for reason in report.reasons(outcomes):
                 out.print(escape(f"  {reason}"), highlight=False)
+    document = {
+        "machine": machine,
+        "seconds": options.seconds,
+        "rounds": options.rounds,
+        "workloads": {
+            name: report.as_json(workloads.ALL[name], outcomes) for name, outcomes in everything.items()
+        },
+    }  # fmt: skip
     if options.json:
-        document = {
-            "machine": machine,
-            "seconds": options.seconds,
-            "rounds": options.rounds,
-            "workloads": {name: report.as_json(outcomes) for name, outcomes in everything.items()},
-        }
         options.json.write_text(json.dumps(document, indent=1) + "\n")
+    if options.chart:
+        chart.draw(document, options.chart)
     ours = [outcomes[loops.OURS] for outcomes in everything.values() if loops.OURS in outcomes]
     return 1 if any(not outcome.works for outcome in ours) else 0
 

@@ -47,6 +47,7 @@ __all__ = [
     "getnameinfo_is_pythons_own",
     "format_handle",
     "set_nodelay",
+    "BASE_LOOP_ATTRIBUTES",
     "CLEANUP_SOCKET_DEFAULT",
     "LOG_THRESHOLD_FOR_CONNLOST_WRITES",
     "POLICIES_DEPRECATED",
@@ -89,6 +90,26 @@ LOG_THRESHOLD_FOR_CONNLOST_WRITES: int = _private(constants, "LOG_THRESHOLD_FOR_
 
 # `create_unix_server(cleanup_socket=...)` came with 3.13, where it is on unless refused.
 CLEANUP_SOCKET_DEFAULT = PYTHON >= (3, 13)
+
+# What `asyncio.BaseEventLoop` keeps in a loop, on any version, beside what is native.
+BASE_LOOP_ATTRIBUTES = (
+    "_asyncgens",
+    "_asyncgens_shutdown_called",
+    "_closed",
+    "_coroutine_origin_tracking_enabled",
+    "_coroutine_origin_tracking_saved_depth",
+    "_current_handle",
+    "_default_executor",
+    "_exception_handler",
+    "_executor_shutdown_called",
+    "_internal_fds",
+    "_old_agen_hooks",
+    "_stopping",
+    "_task_factory",
+    "_thread_id",
+    "_timer_cancelled_count",
+    "slow_callback_duration",
+)
 
 # -- futures, handles, coroutines -----------------------------------------------------
 

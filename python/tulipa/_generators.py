@@ -17,7 +17,7 @@ import functools
 import inspect
 import select
 from collections.abc import Awaitable, Generator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ._run import current_loop
 
@@ -139,5 +139,4 @@ async def _come_of(wanted: Any) -> Any:
         return await _drive(part)
     if not isinstance(wanted, Awaitable):
         raise TypeError(f"a generator task yields None, a generator or something to await, not {wanted!r}")
-    something: Any = wanted
-    return await something
+    return await cast(Any, wanted)

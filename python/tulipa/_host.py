@@ -25,7 +25,6 @@ if TYPE_CHECKING:
         """The native core over asyncio's base class, seen as one type."""
 
         # Of BaseEventLoop, without leave of its documentation.
-        _debug: bool
         _thread_id: int | None
         _current_handle: asyncio.Handle | None
 

@@ -20,7 +20,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any, Self
 
 from ._callbacks import CallbackMixin
-from ._compat import ThreadSafeHandle, callback_source, extract_stack, format_handle
+from ._compat import BASE_LOOP_ATTRIBUTES, ThreadSafeHandle, callback_source, extract_stack, format_handle
 from ._connecting import ConnectingMixin
 from ._drivers import choose_driver
 from ._names import NameMixin
@@ -70,6 +70,23 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
     Everything that `asyncio.AbstractEventLoop` documents is here and behaves as documented; the
     differences are listed in docs/compatibility.md.
     """
+
+    if not TYPE_CHECKING:
+        # Everything that a loop keeps, so that its dictionary stays empty until a program puts something into it:
+        # CPython looks into a dictionary first whenever a method such as `call_soon` is looked up.
+        __slots__ = (
+            *BASE_LOOP_ATTRIBUTES,
+            "_background",
+            "_children",
+            "_flights",
+            "_held",
+            "_signal_channel",
+            "_signal_handlers",
+            "_start_in_turn",
+            "_stop_when_idle",
+            "_tls_engine",
+            "_unix_server_sockets",
+        )
 
     def __new__(cls, *args: Any, driver: str | None = None, **kwargs: Any) -> Self:
         # Before there is a loop, which would complain when it is dropped half-made.
@@ -196,11 +213,6 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
         self._close_core()
 
     # -- debug mode -------------------------------------------------------------------
-
-    def set_debug(self, enabled: bool) -> None:
-        """Switch debug mode on or off; see asyncio.loop.set_debug."""
-        super().set_debug(enabled)
-        self._set_native_debug(bool(enabled))
 
     def _check_call(self, callback: object, method: str) -> None:
         """In debug mode, what asyncio checks before it schedules a call."""

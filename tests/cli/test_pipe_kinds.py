@@ -186,6 +186,16 @@ def test_a_full_disk_is_reported(tmp_path):
     assert (found.returncode, found.stderr) == (1, b"tulipa pipe: file:/dev/full: No space left on device\n")
 
 
+@pytest.mark.parametrize("flags", [[], ["-u"]])
+def test_standard_streams_may_be_files(tmp_path, flags):  # P5
+    (tmp_path / "from").write_bytes(DATA * 10)
+    with (tmp_path / "from").open("rb") as origin, (tmp_path / "to").open("wb") as target:
+        second = "stdio:" if flags else "exec:cat"
+        with joining(*flags, "stdio:", second, cwd=tmp_path, stdin=origin, stdout=target) as process:
+            assert ended(process) == (0, "")
+    assert (tmp_path / "to").read_bytes() == DATA * 10
+
+
 def test_devices_are_read_and_written(tmp_path):
     found = join("file:/dev/null", "stdio:", cwd=tmp_path)
     assert (found.returncode, found.stdout, found.stderr) == (0, b"", b"")

@@ -83,6 +83,11 @@ class TransportEnd(End):
         return self.lost or (self.is_secure and (self.aborted or self.closed))
 
     @property
+    def is_ending_pipe(self) -> bool:
+        """Whether it writes to a pipe, and closes: asyncio ends such a transport twice when it is aborted as well."""
+        return self.spec.protocol == "writer" and self.transport.is_closing()
+
+    @property
     def says_goodbye(self) -> bool:
         """Whether it is a TLS connection that the program has closed. What comes from the peer until it has closed its
         side as well is dropped by tulipa; asyncio hands some of it on, or ends with OpenSSL's complaint."""
@@ -108,8 +113,8 @@ class TransportEnd(End):
             self.happened("connection_lost", f" {family(error)}")
 
     def unsent(self) -> int:
-        """How much waits to be sent. A TLS transport of asyncio that has ended cannot say."""
-        if self.is_over or not hasattr(self.transport, "get_write_buffer_size"):
+        """How much waits to be sent. A TLS transport of asyncio that has ended cannot say, nor the reader of a pipe."""
+        if self.is_over or self.spec.protocol == "reader" or not hasattr(self.transport, "get_write_buffer_size"):
             return 0
         return self.transport.get_write_buffer_size()
 
@@ -122,7 +127,7 @@ class TransportEnd(End):
         said = ["received a part" if self.is_cut else f"received {self.received}"]
         said.append("closing" if transport.is_closing() else "open")
         # asyncio's TLS transports read for ever, by what they say.
-        if hasattr(transport, "is_reading") and not transport.is_closing():
+        if hasattr(transport, "is_reading") and self.spec.protocol != "writer" and not transport.is_closing():
             said.append("reads" if transport.is_reading() else "does not read")
         said.append("has to write" if self.unsent() else "wrote all")
         return ", ".join(said)
@@ -191,7 +196,7 @@ class Datagrams(asyncio.DatagramProtocol):
         self.end.end(error)
 
 
-PROTOCOLS = {"stream": Stream, "buffered": Buffered, "datagram": Datagrams}
+PROTOCOLS = {"stream": Stream, "buffered": Buffered, "datagram": Datagrams, "writer": Stream, "reader": Stream}
 
 
 class RawEnd(End):

@@ -13,6 +13,7 @@ import asyncio
 import functools
 import os
 import socket
+import tempfile
 import warnings
 from collections import defaultdict
 
@@ -97,9 +98,10 @@ class World:
             await self.settle()
             self.look(f"after round {number}")
         for end in self.ends.values():
-            if isinstance(end, TransportEnd) and not (end.lost or end.aborted):
+            if isinstance(end, TransportEnd) and not (end.lost or end.aborted or end.is_ending_pipe):
                 self.cut(end)
-                end.transport.abort()
+                # A reading end of a pipe can be closed only, on asyncio.
+                getattr(end.transport, "abort", end.transport.close)()
         for task in self.tasks.values():
             task.cancel()
         await self.settle()
@@ -220,16 +222,17 @@ class World:
             await self.connect_datagrams(names, link)
         elif link.kind == "pipe":
             await self.connect_pipe(names, link)
+        elif link.kind.startswith("served"):
+            await self.connect_to_server(names, link)
+        elif link.kind == "upgraded":
+            await self.connect_and_upgrade(names, link)
         else:
             await self.connect_sockets(names, link)
 
     async def connect_sockets(self, names, link) -> None:
         socks = raw_pair("unix" if link.kind == "unix" else "tcp")
         for sock in socks:
-            if link.kind == "unix":
-                small_buffers(sock, size=KERNEL_BUFFER)
-            else:  # asyncio does so only with sockets that name their protocol # T32
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.send_at_once(sock, link.kind)
         made = []
         for name, sock, spec in zip(names, socks, (link.a, link.b), strict=True):
             if spec.protocol == "raw":
@@ -257,6 +260,50 @@ class World:
         reader, writer = os.pipe()
         await self.loop.connect_write_pipe(self.factory(names[0], link, link.a), os.fdopen(writer, "wb", 0))
         await self.loop.connect_read_pipe(self.factory(names[1], link, link.b), os.fdopen(reader, "rb", 0))
+
+    async def connect_to_server(self, names, link) -> None:
+        """`b` is what a server accepts, which listens no longer then."""
+        factories = [self.factory(name, link, spec) for name, spec in zip(names, (link.a, link.b), strict=True)]
+        if link.kind == "served":
+            server = await self.loop.create_server(factories[1], "127.0.0.1", 0)
+            await self.loop.create_connection(factories[0], *server.sockets[0].getsockname())
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                server = await self.loop.create_unix_server(factories[1], f"{folder}/socket")
+                await self.loop.create_unix_connection(factories[0], f"{folder}/socket")
+        while self.ends[names[1]].transport is None:
+            await asyncio.sleep(0)
+        self.note("main", f"{names[1]} is served: {server.is_serving()}, {len(server.sockets)}")
+        server.close()
+        self.note("main", f"{names[1]} is served: {server.is_serving()}, {len(server.sockets)}")
+
+    async def connect_and_upgrade(self, names, link) -> None:
+        socks = raw_pair("tcp")
+        for sock in socks:
+            self.send_at_once(sock, "tcp")
+        plain = [await self.loop.create_connection(asyncio.Protocol, sock=sock) for sock in socks]
+        made = []
+        for number, (transport, _) in enumerate(plain):
+            protocol = self.factory(names[number], link, (link.a, link.b)[number])()
+            made.append(
+                self.loop.start_tls(
+                    transport,
+                    protocol,
+                    contexts()[number],
+                    server_side=number == 1,
+                    server_hostname=NAME if number == 0 else None,
+                )
+            )
+        # `connection_made` is the program's own business here, as whoever upgrades does it.
+        for name, transport in zip(names, await asyncio.gather(*made), strict=True):
+            self.ends[name].made(transport)
+
+    def send_at_once(self, sock, kind) -> None:
+        """asyncio does so with sockets that name their protocol alone. # T32"""
+        if kind == "unix":
+            small_buffers(sock, size=KERNEL_BUFFER)
+        else:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def factory(self, name, link, spec):
         end = self.ends[name] = TransportEnd(self, name, link, spec)
@@ -350,7 +397,7 @@ class World:
             end.transport.writelines(pieces)
 
     def write_eof(self, actor, end):
-        if end.link.kind == "tcp" and (actor == end.name or self.peer_gone(end)):
+        if end.link.kind in ("tcp", "served") and (actor == end.name or self.peer_gone(end)):
             # Of a TCP connection that is gone asyncio's `write_eof` raises; tulipa tells `connection_lost`. At rest one
             # can tell whether it has gone, in a reaction not.
             return "too late"
@@ -376,7 +423,7 @@ class World:
         end.transport.close()
 
     def abort(self, actor, end):
-        if end.resuming:
+        if end.resuming or end.is_ending_pipe:
             return "later"
         self.cut(end)
         end.aborted = True

@@ -46,7 +46,8 @@ class End(Printed):
 
 @dataclass(frozen=True, repr=False)
 class Link(Printed):
-    """`kind` is `unix`, `tcp`, `tls`, `udp` or `pipe` (`a` writes, `b` reads)."""
+    """`kind` is `unix`, `tcp`, `tls`, `udp` or `pipe` (`a` writes, `b` reads); `served` and `served unix` have `a`
+    connect to a listening server, and `upgraded` begins TLS by `start_tls` over a connection that is there."""
 
     kind: str
     a: End = End()

@@ -54,6 +54,19 @@ def of_transports(end, sizes, deaths=True):
     yield operation("set_protocol", end, st.sampled_from(("stream", "buffered")))
 
 
+def of_writing_pipes(end, sizes):
+    yield from writing(end, sizes)
+    yield operation("close", end)
+    yield operation("abort", end)
+    yield operation("limits", end, st.sampled_from((0, 1, 1000, 65536)))
+
+
+def of_reading_pipes(end):
+    yield operation("pause", end)
+    yield operation("resume", end)
+    yield operation("close", end)
+
+
 def of_sockets(end):
     yield operation("send", end, st.sampled_from((1, 500, 2000)))
     yield operation("recv", end, st.sampled_from((1, 1000)))
@@ -98,6 +111,10 @@ def upon(name, protocol, sizes, deaths=True):
         return st.one_of(*of_sockets(end))
     if protocol == "datagram":
         return st.one_of(*of_datagrams(end))
+    if protocol == "writer":
+        return st.one_of(*of_writing_pipes(end, sizes))
+    if protocol == "reader":
+        return st.one_of(*of_reading_pipes(end))
     return st.one_of(*of_transports(end, sizes, deaths))
 
 
@@ -115,10 +132,19 @@ def reactions(events, protocol, sizes, deaths):
     # asyncio ends a transport twice that is closed in `resume_writing`, and reports its own error.
     no_end = some(st.one_of(upon("me", protocol, sizes, deaths=False), *scheduling))
     each = [st.tuples(st.just(event), no_end if event == "resume_writing" else anything) for event in events]
+    if protocol in ("writer", "reader"):
+        return st.lists(st.one_of(*each), max_size=2, unique_by=lambda reaction: reaction[0]).map(tuple)
     ending = st.tuples(operation("write", st.just("me"), st.sampled_from(sizes)), operation("write_eof", st.just("me")))
     late = [event for event in events if event in ("data", "eof_received", "resume_writing")]
     each += [st.tuples(st.just(event), ending) for event in late]
     return st.lists(st.one_of(*each), max_size=2, unique_by=lambda reaction: reaction[0]).map(tuple)
+
+
+def pipe_end(protocol):
+    """asyncio knows no buffered protocol at a pipe. What a writing end does when it resumes is its own business; which
+    of the two ends hears of the other's end first is the poller's."""
+    events = {"writer": ("pause_writing",), "reader": ("data",)}[protocol]
+    return st.builds(End, st.just(protocol), st.just(False), reactions(events, protocol, SMALL, False))
 
 
 @functools.cache
@@ -133,6 +159,8 @@ def links(kinds, sizes, raw, events, deaths):
     for kind in kinds:
         if kind == "udp":
             each.append(st.builds(Link, st.just(kind), datagram, datagram))
+        elif kind == "pipe":
+            each.append(st.builds(Link, st.just(kind), *map(pipe_end, ("writer", "reader"))))
         else:
             each.append(st.builds(Link, st.just(kind), end, st.one_of(end, st.just(End("raw"))) if raw else end))
     return st.lists(st.one_of(*each), min_size=1, max_size=2).map(tuple)
@@ -189,6 +217,8 @@ def programs(draw, kinds, sizes=SMALL, raw=False, events=STREAM_EVENTS, deaths=T
 
 
 SMALL_PROGRAMS = programs(("unix", "tcp"), raw=True)
+SERVED_PROGRAMS = programs(("served", "served unix"))
+PIPE_PROGRAMS = programs(("pipe",), (1, 10, 1000, 4000, 100_000))
 # How far a large transfer has come when something else happens is the kernel's, so `data` brings no reaction here.
 LARGE_PROGRAMS = programs(("unix",), LARGE, events=("pause_writing", "resume_writing", "connection_lost"))
 # Nothing dies, so what is written may leave when the turn ends.
@@ -196,5 +226,5 @@ LASTING_PROGRAMS = programs(
     ("unix", "tcp"), events=("connection_made", "pause_writing", "resume_writing"), deaths=False
 )
 # Layers take turns of their own, as many as they have parts; so one thing happens at a time.
-TLS_PROGRAMS = programs(("tls",), events=("data", "connection_lost"), one_by_one=True)
+TLS_PROGRAMS = programs(("tls", "upgraded"), events=("data", "connection_lost"), one_by_one=True)
 DATAGRAM_PROGRAMS = programs(("udp",))

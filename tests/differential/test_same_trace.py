@@ -21,6 +21,8 @@ KINDS = {
     "large": (strategies.LARGE_PROGRAMS, 150),
     "lasting": (strategies.LASTING_PROGRAMS, 150),
     "datagrams": (strategies.DATAGRAM_PROGRAMS, 120),
+    "served": (strategies.SERVED_PROGRAMS, 100),
+    "pipes": (strategies.PIPE_PROGRAMS, 100),
     "tls": (strategies.TLS_PROGRAMS, 60),
 }
 

@@ -61,4 +61,4 @@ def test_a_regular_file_is_an_input(name, tmp_path):
     with file.open() as stdin:
         done = run(name, stdin=stdin)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("4 bytes: b'text'\nend of input\n")
+    assert "4 bytes: b'text'\nend of input\n" in done.stdout

@@ -203,7 +203,7 @@ def test_the_timer_of_a_source_that_is_not_referenced_is_nothing_to_wait_for(loo
         def poll(self):
             pass
 
-    loop.run_until_idle()
+    loop.run_until_complete(turns(1))
     before = loop._background, loop._held
     toolkit = source(Toolkit, referenced=False)
     loop.run_until_idle()

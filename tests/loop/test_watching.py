@@ -228,6 +228,38 @@ async def test_what_is_always_ready_wakes_a_loop_that_has_nothing_else_to_do(loo
     await called
 
 
+@pytest.mark.all_drivers
+async def test_what_is_always_ready_and_not_used_leaves_the_processor_alone(loop, always_ready):
+    calls = []
+    loop.add_reader(always_ready, calls.append, "read")
+    loop.add_writer(always_ready, calls.append, "write")
+    await asyncio.sleep(0.3)
+    assert 2 <= len(calls) < 200, "a loop that spins calls thousands of times"
+    loop.remove_reader(always_ready)
+    loop.remove_writer(always_ready)
+
+
+@pytest.mark.all_drivers
+async def test_what_is_always_ready_is_called_in_every_turn_as_long_as_it_is_used(loop, tmp_path):
+    (tmp_path / "file").write_bytes(bytes(500))
+    number = os.open(tmp_path / "file", os.O_RDONLY)
+    calls, count = [], 0
+    loop.add_reader(number, lambda: calls.append(os.read(number, 1)))
+    while len(calls) < 500:
+        await asyncio.sleep(0)
+        count += 1
+    assert count < 520
+    # At the end the callback is called with nothing to read, and then less and less often; until there is more.
+    while len(calls) < 530:
+        await asyncio.sleep(0.001)
+    os.pwrite(other := os.open(tmp_path / "file", os.O_WRONLY), b"more", 500)
+    os.close(other)
+    while b"".join(calls)[500:] != b"more":
+        await asyncio.sleep(0.001)
+    loop.remove_reader(number)
+    os.close(number)
+
+
 @pytest.mark.parametrize("wrong", [-1, "0", None, 1.5, object(), 2**40])
 async def test_what_is_no_descriptor_is_a_value_error(loop, wrong):
     for call in (loop.add_reader, loop.add_writer):

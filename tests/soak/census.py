@@ -64,13 +64,18 @@ def take(watched: dict[str, object]) -> Census:
     counted = Counter(filter(None, map(name_of, gc.get_objects())))
     give_back()
     return Census(
-        resident=int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"),
+        resident=resident(),
         descriptors=Counter(re.sub(r"\d+", "N", target) for target in open_descriptors().values()),
         threads=len(os.listdir("/proc/self/task")),
         children=len(children()),
         objects=counted,
         references={name: sys.getrefcount(thing) for name, thing in watched.items()},
     )
+
+
+def resident() -> int:
+    """Bytes of memory that the process occupies."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def name_of(thing) -> str | None:

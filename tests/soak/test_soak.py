@@ -19,7 +19,7 @@ def test_a_short_churn_leaves_nothing_behind(backend, engine):
     if engine == "memorybio" and not backend.is_tulipa:
         pytest.skip("asyncio has one engine of TLS")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.soak", "--seconds", "3", "--seed", "1", "--loop", backend.name],
+        [sys.executable, "-m", "tests.soak", "--seconds", "3", "--seed", "1", "--flood", "128", "--loop", backend.name],
         cwd=ROOT,
         env={**os.environ, "TULIPA_TLS": engine},
         capture_output=True,

@@ -10,6 +10,7 @@ import weakref
 
 import pytest
 
+from tests.soak.census import give_back, resident
 from tests.support.certificates import client_context, server_context
 from tests.support.descriptors import open_descriptors
 from tests.support.recorders import Recorder
@@ -212,6 +213,34 @@ async def test_an_idle_connection_is_small(loop):
         tracemalloc.stop()
     await abandon(*(outcome[0] for pair in pairs for outcome in pair))
     assert size / 64 < 32 * 1024
+
+
+@pytest.mark.only_tulipa
+async def test_a_connection_that_has_been_busy_and_is_idle_holds_no_data_buffer(loop, backend):
+    """Counted as the kernel counts, native memory included. A block of ours would be 64 KiB for each end."""
+    if backend.tls_engine == "memorybio":
+        pytest.skip("a `ssl.MemoryBIO` keeps the size that it once had")
+    client, server = client_context(), server_context()
+
+    async def busy():
+        outcomes = await handshake(loop, client, server)
+        pair = Pair(End(*outcomes[0]), End(*outcomes[1]))
+        await exchange(pair, bytes(100_000), bytes(100_000))
+        for end in pair:
+            end.protocol.data.clear()
+        return pair
+
+    def held():
+        gc.collect()
+        give_back()
+        return resident()
+
+    pairs = [await busy() for _ in range(10)]
+    before = held()
+    pairs += [await busy() for _ in range(100)]
+    each = (held() - before) / 200
+    await abandon(*(end.transport for pair in pairs for end in pair))
+    assert each < 40 * 1024, "OpenSSL itself holds some 20 KiB"
 
 
 async def test_an_ssl_object_that_the_program_drives_breaks_nothing(loop):

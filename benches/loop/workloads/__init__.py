@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from workloads import connections, datagrams, scheduling
+from workloads import asking, connections, datagrams, fairness, frameworks, processes, scheduling
 from workloads.model import Workload
 
 ALL: dict[str, Workload] = {
     workload.name: workload
-    for workload in (*connections.WORKLOADS, *datagrams.WORKLOADS, *scheduling.WORKLOADS)
-}  # fmt: skip
+    for room in (connections, datagrams, asking, frameworks, scheduling, processes, fairness)
+    for workload in room.WORKLOADS
+}

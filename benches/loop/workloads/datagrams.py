@@ -20,7 +20,11 @@ async def serve(sock, context):
     return await asyncio.get_running_loop().create_datagram_endpoint(Echo, sock=sock)
 
 
-WORKLOADS = (
-    Served("udp/1k/1", "UDP echo, 1 KiB, 1 client", serve, kind=socket.SOCK_DGRAM),
-    Served("udp/1k/32", "UDP echo, 1 KiB, 32 clients", serve, connections=32, kind=socket.SOCK_DGRAM, usual=True),
-)
+def udp(clients: int, usual: bool) -> Served:
+    return Served(
+        name=f"udp/1k/{clients}", title=f"UDP echo, 1 KiB, {clients} client{'s' if clients > 1 else ''}", serve=serve,
+        connections=clients, kind=socket.SOCK_DGRAM, usual=usual, limit="datagrams",
+    )  # fmt: skip
+
+
+WORKLOADS = (udp(1, False), udp(32, True))

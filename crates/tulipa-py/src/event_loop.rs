@@ -18,6 +18,7 @@ use tulipa_sys::{OpenError, SystemDriver, Waker};
 use crate::error;
 use crate::ffi::call::{address, is_bound_native};
 use crate::ffi::cell::StateCell;
+use crate::ffi::known::KnownMethod;
 use crate::ffi::object::Obj;
 use crate::ffi::raw::{Arguments, Parsed, method};
 use crate::ffi::wakeup;
@@ -52,7 +53,9 @@ pub(crate) struct State {
 }
 
 /// See the top of this file.
-#[pyclass(frozen, subclass, module = "tulipa._native")]
+///
+/// The dictionary is the class's own, so that it lies where the core can see whether there is one.
+#[pyclass(frozen, subclass, dict, module = "tulipa._native")]
 pub(crate) struct LoopCore {
     pub(crate) state: StateCell<State>,
     /// Where reads end whose bytes are then copied into an object of their own size.
@@ -73,6 +76,10 @@ pub(crate) struct LoopCore {
     pub(crate) foreign_wakeup_fd: AtomicI32,
     /// `asyncio.Handle._run` was replaced when the loop began to run.
     pub(crate) run_replaced: AtomicBool,
+    /// `time` is our own.
+    own_time: KnownMethod,
+    /// The arguments that futures of this loop are made with, once there was one.
+    pub(crate) future_options: StateCell<Option<Obj>>,
 }
 
 impl LoopCore {
@@ -172,8 +179,13 @@ impl LoopCore {
     /// The program's own clock, if it brought one: a subclass or a test has replaced `time` (T17).
     pub(crate) fn foreign_now(&self, event_loop: &Bound<'_, Self>) -> PyResult<Option<Instant>> {
         let py = event_loop.py();
-        let time = event_loop.getattr(intern!(py, "time"))?;
+        let name = intern!(py, "time");
+        if self.own_time.holds(event_loop, name) {
+            return Ok(None);
+        }
+        let time = event_loop.getattr(name)?;
         if is_bound_native(&time, event_loop, TIME.load(Ordering::Relaxed)) {
+            self.own_time.remember(event_loop);
             return Ok(None);
         }
         Ok(Some(Instant::from_secs(time.call0()?.extract()?)))
@@ -248,12 +260,21 @@ impl LoopCore {
             debug: AtomicBool::new(false),
             foreign_wakeup_fd: AtomicI32::new(wakeup::NONE),
             run_replaced: AtomicBool::new(false),
+            own_time: KnownMethod::new(),
+            future_options: StateCell::new(None),
         })
     }
 
-    /// Takes note of the debug mode, which the Python half sets.
-    fn _set_native_debug(&self, debug: bool) {
-        self.debug.store(debug, Ordering::Relaxed);
+    /// Whether the loop is in debug mode, under the name that `asyncio.BaseEventLoop` sets and programs look at (T9).
+    #[getter]
+    fn _debug(&self) -> bool {
+        self.is_debug()
+    }
+
+    #[setter(_debug)]
+    fn set_debug(&self, debug: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.debug.store(debug.is_truthy()?, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Runs turns until `stop()`.
@@ -375,11 +396,17 @@ impl LoopCore {
             });
             result
         });
-        looked.unwrap_or(Ok(()))
+        looked.unwrap_or(Ok(()))?;
+        let options =
+            self.future_options.peek(|options| options.as_ref().map_or(Ok(()), |held| visit.call(held.as_py())));
+        options.unwrap_or(Ok(()))
     }
 
     fn __clear__(&self) {
-        Python::attach(|py| self._close_core(py));
+        Python::attach(|py| {
+            self._close_core(py);
+            drop(self.future_options.with(py, Option::take));
+        });
     }
 }
 

@@ -12,7 +12,8 @@ use tulipa_core::TimerId;
 
 use crate::event_loop::LoopCore;
 use crate::ffi::call::{call_tuple, copy_current_context, in_context};
-use crate::ffi::native_type::{Fields, NativeClass, make_plain};
+use crate::ffi::native_type::Fields;
+use crate::ffi::pool::{Pool, Pooled, PooledClass};
 use crate::ffi::raw::{method, table};
 use crate::ffi::slot::{Slot, SlotTable, Slots};
 
@@ -29,6 +30,22 @@ const TIMER_SLOTS: [&str; 2] = ["_scheduled", "_when"];
 const SCHEDULED: usize = 0;
 const WHEN: usize = 1;
 
+/// A handle has nothing but asyncio's slots.
+#[repr(C)]
+struct HandleFields;
+
+// SAFETY: nothing.
+unsafe impl Fields for HandleFields {
+    const MEMBERS: &'static [(&'static std::ffi::CStr, usize)] = &[];
+}
+
+impl Pooled for HandleFields {
+    fn pool() -> &'static Pool {
+        static POOL: Pool = Pool::new();
+        &POOL
+    }
+}
+
 /// What a timer handle knows of its timer.
 #[repr(C)]
 struct TimerFields {
@@ -41,13 +58,30 @@ unsafe impl Fields for TimerFields {
     const MEMBERS: &'static [(&'static std::ffi::CStr, usize)] = &[];
 }
 
+impl Pooled for TimerFields {
+    fn pool() -> &'static Pool {
+        static POOL: Pool = Pool::new();
+        &POOL
+    }
+}
+
 struct HandleTypes {
-    handle: Py<PyType>,
-    timer: NativeClass<TimerFields>,
-    slots: SlotTable<7>,
-    timer_slots: SlotTable<2>,
+    handle: PooledClass<HandleFields>,
+    timer: PooledClass<TimerFields>,
+    handle_slots: SlotTable<7>,
+    /// The same slots, in timer handles.
+    timer_slots: SlotTable<7>,
+    own_timer_slots: SlotTable<2>,
     /// `Handle._run` as it was at import: tools that measure callbacks replace it (T5).
     run: Py<PyAny>,
+}
+
+impl HandleTypes {
+    /// The slots of a handle of ours, of either kind.
+    #[inline]
+    fn slots<'a>(&'a self, handle: &'a Bound<'_, PyAny>) -> Option<Slots<'a, 7>> {
+        self.handle_slots.of(handle).or_else(|| self.timer_slots.of(handle))
+    }
 }
 
 static TYPES: PyOnceLock<HandleTypes> = PyOnceLock::new();
@@ -57,23 +91,24 @@ fn types(py: Python<'_>) -> PyResult<&'static HandleTypes> {
         let events = py.import("asyncio.events")?;
         let handle_base = events.getattr("Handle")?.cast_into::<PyType>()?;
         let timer_base = events.getattr("TimerHandle")?.cast_into::<PyType>()?;
-        let handle = make_plain(
+        let handle = PooledClass::make(
             c"tulipa.Handle",
             c"A scheduled call; see asyncio.Handle.",
             &handle_base,
             table(vec![method!(c"cancel", noargs, cancel, c"Cancel the call. Cancelling twice is allowed.")]),
         )?;
-        let timer = NativeClass::make(
+        let timer = PooledClass::make(
             c"tulipa.TimerHandle",
             c"A call scheduled for a later time; see asyncio.TimerHandle.",
             &timer_base,
             table(vec![method!(c"cancel", noargs, cancel_timer, c"Cancel the call. Cancelling twice is allowed.")]),
         )?;
         Ok(HandleTypes {
-            handle: handle.unbind(),
+            handle_slots: SlotTable::find(handle.class().class(py), HANDLE_SLOTS)?,
+            timer_slots: SlotTable::find(timer.class().class(py), HANDLE_SLOTS)?,
+            own_timer_slots: SlotTable::find(timer.class().class(py), TIMER_SLOTS)?,
+            handle,
             timer,
-            slots: SlotTable::find(&handle_base, HANDLE_SLOTS)?,
-            timer_slots: SlotTable::find(&timer_base, TIMER_SLOTS)?,
             run: handle_base.getattr("_run")?.unbind(),
         })
     })
@@ -83,8 +118,8 @@ fn types(py: Python<'_>) -> PyResult<&'static HandleTypes> {
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     let types = types(py)?;
-    module.add("Handle", types.handle.bind(py))?;
-    module.add("TimerHandle", types.timer.class(py))
+    module.add("Handle", types.handle.class().class(py))?;
+    module.add("TimerHandle", types.timer.class().class(py))
 }
 
 /// Whether somebody has replaced `asyncio.Handle._run`, and wants it called.
@@ -126,8 +161,8 @@ pub(crate) fn new_handle<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = event_loop.py();
     let types = types(py)?;
-    let handle = crate::ffi::native_type::alloc_plain(types.handle.bind(py))?;
-    if let Some(slots) = types.slots.of(&handle) {
+    let handle = types.handle.alloc(py)?;
+    if let Some(slots) = types.handle_slots.of(&handle) {
         fill(&slots, event_loop, callback, args, context)?;
     }
     Ok(handle)
@@ -143,18 +178,18 @@ pub(crate) fn new_timer_handle<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = event_loop.py();
     let types = types(py)?;
-    let handle = types.timer.alloc(types.timer.class(py))?;
-    if let (Some(slots), Some(timer_slots)) = (types.slots.of(&handle), types.timer_slots.of(&handle)) {
+    let handle = types.timer.alloc(py)?;
+    if let (Some(slots), Some(own)) = (types.timer_slots.of(&handle), types.own_timer_slots.of(&handle)) {
         fill(&slots, event_loop, callback, args, context)?;
-        timer_slots.at(WHEN).set(when);
-        timer_slots.at(SCHEDULED).set(PyBool::new(py, true).to_owned().into_any());
+        own.at(WHEN).set(when);
+        own.at(SCHEDULED).set(PyBool::new(py, true).to_owned().into_any());
     }
     Ok(handle)
 }
 
 /// Tells a timer handle its timer.
 pub(crate) fn set_timer(handle: &Bound<'_, PyAny>, id: TimerId) -> PyResult<()> {
-    if let Some(fields) = types(handle.py())?.timer.fields(handle) {
+    if let Some(fields) = types(handle.py())?.timer.class().fields(handle) {
         fields.id.set(id.into_parts());
     }
     Ok(())
@@ -162,7 +197,7 @@ pub(crate) fn set_timer(handle: &Bound<'_, PyAny>, id: TimerId) -> PyResult<()> 
 
 /// The timer of a timer handle, which it then forgets.
 pub(crate) fn take_timer(handle: &Bound<'_, PyAny>) -> PyResult<Option<TimerId>> {
-    let fields = types(handle.py())?.timer.fields(handle);
+    let fields = types(handle.py())?.timer.class().fields(handle);
     Ok(fields.map(|fields| fields.id.replace((0, 0))).filter(|(_, serial)| *serial > 0).map(TimerId::from_parts))
 }
 
@@ -181,14 +216,17 @@ pub(crate) enum Ran {
 pub(crate) fn run(handle: &Bound<'_, PyAny>) -> PyResult<Ran> {
     let py = handle.py();
     let types = types(py)?;
-    if types.timer.is_exactly(handle) {
-        if let Some(timer_slots) = types.timer_slots.of(handle) {
-            timer_slots.at(SCHEDULED).set(PyBool::new(py, false).to_owned().into_any());
+    let slots = if types.handle.class().is_exactly(handle) {
+        types.handle_slots.of(handle)
+    } else if types.timer.class().is_exactly(handle) {
+        if let Some(own) = types.own_timer_slots.of(handle) {
+            own.at(SCHEDULED).set(PyBool::new(py, false).to_owned().into_any());
         }
-    } else if handle.get_type_ptr() != types.handle.bind(py).as_type_ptr() {
-        return Ok(Ran::Foreign);
-    }
-    let Some(slots) = types.slots.of(handle) else { return Ok(Ran::Foreign) };
+        types.timer_slots.of(handle)
+    } else {
+        None
+    };
+    let Some(slots) = slots else { return Ok(Ran::Foreign) };
     if is_true(slots.at(CANCELLED), py) {
         return Ok(Ran::Done);
     }
@@ -209,7 +247,7 @@ fn is_true(slot: &Slot, py: Python<'_>) -> bool {
 fn cancel<'py>(handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = handle.py();
     let done = Ok(py.None().into_bound(py));
-    let Some(slots) = types(py)?.slots.of(handle) else { return done };
+    let Some(slots) = types(py)?.slots(handle) else { return done };
     if is_true(slots.at(CANCELLED), py) {
         return done;
     }
@@ -232,10 +270,10 @@ fn cancel_timer<'py>(handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> 
     let py = handle.py();
     if let Some(id) = take_timer(handle)? {
         let types = types(py)?;
-        if let Some(timer_slots) = types.timer_slots.of(handle) {
-            timer_slots.at(SCHEDULED).set(PyBool::new(py, false).to_owned().into_any());
+        if let Some(own) = types.own_timer_slots.of(handle) {
+            own.at(SCHEDULED).set(PyBool::new(py, false).to_owned().into_any());
         }
-        let event_loop = types.slots.of(handle).and_then(|slots| slots.at(LOOP).get(py));
+        let event_loop = types.slots(handle).and_then(|slots| slots.at(LOOP).get(py));
         if let Some(event_loop) = event_loop.as_ref().and_then(|event_loop| event_loop.cast::<LoopCore>().ok()) {
             event_loop.get().cancel_timer(py, id);
         }

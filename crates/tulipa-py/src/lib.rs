@@ -3,6 +3,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `event_loop`, `turn` | the loop class, scheduling, and driving a turn |
+//! | `future` | making futures |
 //! | `handle` | `asyncio.Handle` and `asyncio.TimerHandle` |
 //! | `transport` | streams and datagrams |
 //! | `tls` | TLS over any transport |
@@ -22,6 +23,7 @@ mod error;
 mod event_loop;
 mod ffi;
 mod file;
+mod future;
 mod handle;
 mod host;
 mod listener;
@@ -52,9 +54,14 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<file::FileCall>()?;
     module.add_function(wrap_pyfunction!(file::open_file, module)?)?;
     let core = py.get_type::<event_loop::LoopCore>();
-    for methods in
-        [event_loop::methods(), watch::methods(), listener::methods(), resolve::methods(), transport::open::methods()]
-    {
+    for methods in [
+        event_loop::methods(),
+        future::methods(),
+        watch::methods(),
+        listener::methods(),
+        resolve::methods(),
+        transport::open::methods(),
+    ] {
         ffi::raw::install(&core, methods)?;
     }
     module.add_function(wrap_pyfunction!(system::sendfile, module)?)?;

@@ -4,7 +4,7 @@ use std::ptr;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 /// Runs `body` in `context` (a `contextvars.Context`), or as it is if there is none.
 ///
@@ -77,6 +77,28 @@ pub(crate) fn method1<'py>(
     unsafe {
         let result = ffi::PyObject_VectorcallMethod(name.as_ptr(), args.as_ptr(), 2, ptr::null_mut());
         Bound::from_owned_ptr_or_err(object.py(), result)
+    }
+}
+
+/// `class(**options)`, where `class` makes and fills its instances as a plain class does.
+///
+/// The options are passed on as they are, and must be nobody else's who changes them.
+///
+/// # Errors
+/// What the class raises.
+#[inline]
+pub(crate) fn construct<'py>(class: &Bound<'py, PyType>, options: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
+    let py = class.py();
+    let nothing = PyTuple::empty(py);
+    let raw = class.as_type_ptr();
+    // SAFETY: attached; the type is alive, and its functions get what CPython's own call of a type gives them.
+    unsafe {
+        let (Some(new), Some(init)) = ((*raw).tp_new, (*raw).tp_init) else { return class.call((), Some(options)) };
+        let object = Bound::from_owned_ptr_or_err(py, new(raw, nothing.as_ptr(), options.as_ptr()))?;
+        if ffi::Py_TYPE(object.as_ptr()) == raw && init(object.as_ptr(), nothing.as_ptr(), options.as_ptr()) < 0 {
+            return Err(PyErr::fetch(py));
+        }
+        Ok(object)
     }
 }
 

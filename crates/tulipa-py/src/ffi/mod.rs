@@ -6,7 +6,9 @@
 //! | [`object`] | references to Python objects that are counted at once |
 //! | [`cell`] | state that is touched only in short sections (R2) |
 //! | [`slot`] | fields of Python objects that hold other objects |
+//! | [`known`] | a quick look whether a method was replaced |
 //! | [`native_type`] | Python types that add native fields to a Python base |
+//! | [`pool`] | types whose instances are used again |
 //! | [`raw`] | methods that CPython calls without an intermediary |
 //! | [`call`] | calls in a context, and calls of methods by name |
 //! | [`buffer`] | other people's memory |
@@ -16,8 +18,10 @@
 pub(crate) mod buffer;
 pub(crate) mod call;
 pub(crate) mod cell;
+pub(crate) mod known;
 pub(crate) mod native_type;
 pub(crate) mod object;
+pub(crate) mod pool;
 pub(crate) mod raw;
 pub(crate) mod slot;
 pub(crate) mod ssl_session;

@@ -3,8 +3,8 @@
 //! `asyncio.Transport` and `asyncio.Handle` have slots, so no native class of PyO3's can inherit them; and yet
 //! `isinstance(transport, asyncio.Transport)` must hold (T2). The types here are heap types made over the base's
 //! layout: the base's instance first, our fields behind it. Fields that hold objects are declared as members, so that
-//! CPython visits, clears and frees them as it does its own slots; the other fields are plain data. Hence no
-//! deallocator, no traversal and no destructor of ours.
+//! CPython visits, clears and frees them as it does its own slots; the other fields are plain data. Hence no traversal
+//! and no destructor of ours, and a deallocator only where instances are used again ([`pool`](super::pool)).
 
 use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
@@ -41,6 +41,17 @@ impl<F: Fields> NativeClass<F> {
         base: &Bound<'_, PyType>,
         methods: &'static mut [ffi::PyMethodDef],
     ) -> PyResult<Self> {
+        Self::make_with(name, doc, base, methods, None)
+    }
+
+    /// The same; `dealloc` ends an instance, if CPython's own way will not do.
+    pub(super) fn make_with(
+        name: &'static CStr,
+        doc: &'static CStr,
+        base: &Bound<'_, PyType>,
+        methods: &'static mut [ffi::PyMethodDef],
+        dealloc: Option<ffi::destructor>,
+    ) -> PyResult<Self> {
         const { assert!(!mem::needs_drop::<F>(), "CPython frees the memory without telling us") };
         // SAFETY: a type object is valid while `base` holds it.
         let offset = unsafe { (*base.as_type_ptr()).tp_basicsize };
@@ -48,12 +59,17 @@ impl<F: Fields> NativeClass<F> {
             return Err(PyImportError::new_err("tulipa does not support this Python: a base is laid out unevenly"));
         }
         let size = offset + size_of::<F>().cast_signed();
-        let class = make_type(name, doc, base, size, offset, F::MEMBERS, methods)?;
+        let class = make_type(name, doc, base, &Layout { size, offset, members: F::MEMBERS }, methods, dealloc)?;
         Ok(Self { class: class.unbind(), offset, fields: PhantomData })
     }
 
     pub(crate) fn class<'py>(&self, py: Python<'py>) -> &Bound<'py, PyType> {
         self.class.bind(py)
+    }
+
+    /// Where the fields lie in an instance, in bytes.
+    pub(super) const fn offset(&self) -> isize {
+        self.offset
     }
 
     /// A new instance of `class`, which is this type or inherits it, with all fields empty.
@@ -105,53 +121,52 @@ pub(crate) fn make_plain<'py>(
     base: &Bound<'py, PyType>,
     methods: &'static mut [ffi::PyMethodDef],
 ) -> PyResult<Bound<'py, PyType>> {
-    make_type(name, doc, base, 0, 0, &[], methods)
+    make_type(name, doc, base, &Layout { size: 0, offset: 0, members: &[] }, methods, None)
 }
 
-/// A new instance of a type that [`make_plain`] made.
-#[inline]
-pub(crate) fn alloc_plain<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: the type is alive; generic allocation suits every heap type, and zeroed slots are valid.
-    unsafe {
-        let object = ffi::PyType_GenericAlloc(class.as_type_ptr(), 0);
-        Bound::from_owned_ptr_or_err(class.py(), object)
-    }
+/// How an instance is laid out: its size in bytes, or zero for the base's; where our fields begin, and those of them that
+/// hold objects.
+struct Layout {
+    size: isize,
+    offset: isize,
+    members: &'static [(&'static CStr, usize)],
 }
 
 fn make_type<'py>(
     name: &'static CStr,
     doc: &'static CStr,
     base: &Bound<'py, PyType>,
-    size: isize,
-    offset: isize,
-    fields: &'static [(&'static CStr, usize)],
+    layout: &Layout,
     methods: &'static mut [ffi::PyMethodDef],
+    dealloc: Option<ffi::destructor>,
 ) -> PyResult<Bound<'py, PyType>> {
-    let mut members: Vec<ffi::PyMemberDef> = fields
+    let mut members: Vec<ffi::PyMemberDef> = layout
+        .members
         .iter()
         .map(|(name, within)| ffi::PyMemberDef {
             name: name.as_ptr(),
             type_code: ffi::Py_T_OBJECT_EX,
-            offset: offset + within.cast_signed(),
+            offset: layout.offset + within.cast_signed(),
             flags: 0,
             doc: ptr::null(),
         })
         .collect();
     members.push(ffi::PyMemberDef::default());
     let slot = |slot: c_int, pfunc: *mut c_void| ffi::PyType_Slot { slot, pfunc };
-    let mut slots = [
+    let mut slots = vec![
         slot(ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
         slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
         slot(ffi::Py_tp_members, members.as_mut_ptr().cast()),
-        slot(0, ptr::null_mut()),
     ];
+    slots.extend(dealloc.map(|dealloc| slot(ffi::Py_tp_dealloc, dealloc as *mut c_void)));
+    slots.push(slot(0, ptr::null_mut()));
     #[expect(
         clippy::cast_possible_truncation,
         reason = "an instance has a few hundred bytes, and flags fit their field"
     )]
     let mut spec = ffi::PyType_Spec {
         name: name.as_ptr(),
-        basicsize: size as c_int,
+        basicsize: layout.size as c_int,
         itemsize: 0,
         // Not Py_TPFLAGS_HAVE_GC: without it, and without functions of its own, a type inherits the flag together with
         // the base's traversal, which knows the members of all heap types on its way.

@@ -11,7 +11,7 @@ use std::ptr;
 use pyo3::exceptions::{PySystemError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyString, PyTuple};
 
 /// The arguments of one call, borrowed from the caller.
 #[derive(Clone, Copy)]
@@ -44,12 +44,31 @@ impl<'a, 'py> Arguments<'a, 'py> {
         names: [&str; N],
         option: Option<&str>,
     ) -> PyResult<Parsed<'a, 'py, N>> {
-        if let (Some((named, rest)), None) = (self.positional.split_first_chunk::<N>(), self.names) {
-            return Ok(Parsed { named: named.each_ref(), rest, option: None });
+        if let Some((named, rest)) = self.positional.split_first_chunk::<N>() {
+            if self.names.is_none() {
+                return Ok(Parsed { named: named.each_ref(), rest, option: None });
+            }
+            // How asyncio's tasks and futures call: everything by position but the context.
+            if let ([value], Some(option)) = (self.keyword, option)
+                && self.is_named(0, option)
+            {
+                return Ok(Parsed { named: named.each_ref(), rest, option: Some(value) });
+            }
         }
         self.parse_keywords(function, names, option)
     }
 
+    /// Whether the keyword argument at `index` has this name.
+    #[inline]
+    fn is_named(&self, index: usize, name: &str) -> bool {
+        let Some(Ok(names)) = self.names.map(|names| names.cast_exact::<PyTuple>()) else { return false };
+        let Ok(given) = names.get_borrowed_item(index) else { return false };
+        // The one that asyncio uses is interned.
+        (name == "context" && given.is(pyo3::intern!(given.py(), "context")))
+            || given.cast_exact::<PyString>().is_ok_and(|given| given == name)
+    }
+
+    #[cold]
     fn parse_keywords<const N: usize>(
         &self,
         function: &str,

@@ -94,7 +94,7 @@ impl<'a, const N: usize> Slots<'a, N> {
     }
 }
 
-fn find_slot(class: &Bound<'_, PyType>, name: &str) -> PyResult<isize> {
+pub(super) fn find_slot(class: &Bound<'_, PyType>, name: &str) -> PyResult<isize> {
     let descriptor = class.getattr(name)?;
     // SAFETY: `PyMemberDescr_Type` is a type object, and an instance of it is a `PyMemberDescrObject` whose `d_member`
     // the class keeps alive.

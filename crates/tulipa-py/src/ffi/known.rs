@@ -1,0 +1,53 @@
+//! Whether a method of ours has been replaced, for those who ask in every turn.
+
+use std::ptr;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+/// Remembers that the instances of a type find a method of ours under some name.
+///
+/// CPython gives each state of a type a number (`tp_version_tag`) of its own, and none (zero) to one whose methods or
+/// bases were changed since somebody looked something up in it. As long as the number is the same and the instance
+/// brings nothing of its own under that name, looking it up must give what it gave before.
+pub(crate) struct KnownMethod {
+    tag: AtomicU32,
+}
+
+impl KnownMethod {
+    pub(crate) const fn new() -> Self {
+        Self { tag: AtomicU32::new(0) }
+    }
+
+    /// Whether `object.name` is still the method that was remembered. `false` means that it must be looked up.
+    #[inline]
+    pub(crate) fn holds(&self, object: &Bound<'_, PyAny>, name: &Bound<'_, PyString>) -> bool {
+        let tag = self.tag.load(Ordering::Relaxed);
+        // Without a global lock another thread may be changing what is looked at here.
+        if tag == 0 || cfg!(Py_GIL_DISABLED) {
+            return false;
+        }
+        let object = object.as_ptr();
+        // SAFETY: attached; the type lives as long as its instance. A positive `tp_dictoffset` is where an instance has its
+        // dictionary, or null as long as it needs none.
+        unsafe {
+            let class = ffi::Py_TYPE(object);
+            let generic: ffi::getattrofunc = ffi::PyObject_GenericGetAttr;
+            let generic = (*class).tp_getattro.is_some_and(|found| ptr::fn_addr_eq(found, generic));
+            if (*class).tp_version_tag != tag || !generic || (*class).tp_dictoffset <= 0 {
+                return false;
+            }
+            let dict = *object.byte_offset((*class).tp_dictoffset).cast::<*mut ffi::PyObject>();
+            dict.is_null() || ffi::PyDict_Contains(dict, name.as_ptr()) == 0
+        }
+    }
+
+    /// Takes note that looking the name up in `object` has just given the method.
+    pub(crate) fn remember(&self, object: &Bound<'_, PyAny>) {
+        // SAFETY: as above.
+        let tag = unsafe { (*ffi::Py_TYPE(object.as_ptr())).tp_version_tag };
+        self.tag.store(tag, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,190 @@
+//! Types whose instances are used again.
+//!
+//! Each scheduled call is an object that lives for a moment. CPython's own way to make and end one (a block of memory, a
+//! walk over the type's bases to find the slots, the collector's counters) costs as much as the call. So a few hundred
+//! ended ones are parked instead, empty and untracked, and taken out again.
+//!
+//! 1. Only instances of exactly the type are parked; those of subclasses end in CPython's way.
+//! 2. What is parked holds nothing: all slots are empty, weak references are cleared, and the reference to the type is
+//!    given back.
+//! 3. The pool is touched by threads that hold the global interpreter lock. Without one, nothing is parked.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+use std::ptr;
+use std::sync::OnceLock;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyTuple, PyType};
+
+use super::native_type::{Fields, NativeClass};
+
+/// How many are parked at most.
+const PARKED_MAX: usize = 512;
+
+/// Fields of a type whose instances are used again.
+pub(crate) trait Pooled: Fields + 'static {
+    /// The pool of this type, and of no other.
+    fn pool() -> &'static Pool;
+}
+
+/// See the top of this file.
+pub(crate) struct Pool {
+    parked: [Cell<*mut ffi::PyObject>; PARKED_MAX],
+    count: Cell<usize>,
+    layout: OnceLock<Layout>,
+}
+
+// SAFETY: rule 3; `layout` is synchronised by itself.
+unsafe impl Sync for Pool {}
+
+/// Where an instance keeps what has to be emptied.
+struct Layout {
+    class: TypePointer,
+    slots: Vec<isize>,
+}
+
+#[derive(PartialEq, Eq)]
+struct TypePointer(*mut ffi::PyTypeObject);
+
+// SAFETY: the pointer is compared, and followed by attached threads only.
+unsafe impl Send for TypePointer {}
+// SAFETY: the same.
+unsafe impl Sync for TypePointer {}
+
+impl Pool {
+    pub(crate) const fn new() -> Self {
+        Self {
+            parked: [const { Cell::new(ptr::null_mut()) }; PARKED_MAX],
+            count: Cell::new(0),
+            layout: OnceLock::new(),
+        }
+    }
+
+    /// Takes an instance out, or null.
+    #[inline]
+    fn take(&self, _py: Python<'_>) -> *mut ffi::PyObject {
+        let Some(index) = self.count.get().checked_sub(1) else { return ptr::null_mut() };
+        self.count.set(index);
+        self.parked.get(index).map_or(ptr::null_mut(), Cell::get)
+    }
+
+    /// Keeps an empty instance; `false` if there is no room.
+    #[inline]
+    fn park(&self, object: *mut ffi::PyObject) -> bool {
+        let count = self.count.get();
+        match self.parked.get(count) {
+            Some(place) if cfg!(not(Py_GIL_DISABLED)) => {
+                place.set(object);
+                self.count.set(count + 1);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A [`NativeClass`] with a pool.
+pub(crate) struct PooledClass<F> {
+    class: NativeClass<F>,
+}
+
+impl<F: Pooled> PooledClass<F> {
+    /// Makes the type `name` over `base`, whose instances have nothing but slots. `methods` ends in zeroes, see
+    /// [`raw::table`](super::raw::table).
+    pub(crate) fn make(
+        name: &'static CStr,
+        doc: &'static CStr,
+        base: &Bound<'_, PyType>,
+        methods: &'static mut [ffi::PyMethodDef],
+    ) -> PyResult<Self> {
+        const { assert!(F::MEMBERS.is_empty(), "only the base's slots are emptied") };
+        let slots = all_slots(base)?;
+        // What is laid out otherwise than we know is ended by CPython, which knows.
+        let dealloc = slots.is_some().then_some(dealloc::<F> as ffi::destructor);
+        let class = NativeClass::make_with(name, doc, base, methods, dealloc)?;
+        if let Some(slots) = slots {
+            let class_pointer = TypePointer(class.class(base.py()).as_type_ptr());
+            // A second type of these fields would end its instances as CPython does.
+            let _ = F::pool().layout.set(Layout { class: class_pointer, slots });
+        }
+        Ok(Self { class })
+    }
+
+    pub(crate) const fn class(&self) -> &NativeClass<F> {
+        &self.class
+    }
+
+    /// A new instance with all slots and fields empty.
+    ///
+    /// # Errors
+    /// `MemoryError`.
+    #[inline]
+    pub(crate) fn alloc<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let class = self.class.class(py);
+        let parked = F::pool().take(py);
+        if parked.is_null() {
+            return self.class.alloc(class);
+        }
+        // SAFETY: a parked object is memory of an instance of exactly this type (rule 1), with empty slots (rule 2), which
+        // are a valid state of it, and so are zeroes for the fields behind them, by `Fields`. It is untracked, and is
+        // tracked once.
+        unsafe {
+            ffi::PyObject_Init(parked, class.as_type_ptr());
+            ptr::write_bytes(parked.byte_offset(self.class.offset()).cast::<F>(), 0, 1);
+            ffi::PyObject_GC_Track(parked.cast());
+            Ok(Bound::from_owned_ptr(py, parked))
+        }
+    }
+}
+
+/// The offsets of all slots of a class whose instances have nothing else; nothing if they do.
+fn all_slots(class: &Bound<'_, PyType>) -> PyResult<Option<Vec<isize>>> {
+    let mut offsets = Vec::new();
+    for base in class.mro() {
+        let Ok(names) = base.getattr("__dict__")?.get_item("__slots__") else { continue };
+        let Ok(names) = names.cast_into::<PyTuple>() else { return Ok(None) };
+        for name in names {
+            let name: String = name.extract()?;
+            if name != "__weakref__" {
+                offsets.push(super::slot::find_slot(base.cast::<PyType>()?, &name)?);
+            }
+        }
+    }
+    let pointer = size_of::<*mut ffi::PyObject>();
+    // SAFETY: the type is alive.
+    let (size, weak) = unsafe { ((*class.as_type_ptr()).tp_basicsize, (*class.as_type_ptr()).tp_weaklistoffset) };
+    let known = size_of::<ffi::PyObject>() + (offsets.len() + usize::from(weak > 0)) * pointer;
+    Ok((usize::try_from(size) == Ok(known)).then_some(offsets))
+}
+
+/// Ends an instance of the class, or of one that inherits it.
+unsafe extern "C" fn dealloc<F: Pooled>(object: *mut ffi::PyObject) {
+    let pool = F::pool();
+    // SAFETY: CPython calls this once the last reference is gone, attached, with an instance of our class. `layout`
+    // holds for all of these (`NativeClass` lays out subclasses behind it), and was set before the first was made.
+    unsafe {
+        let class = ffi::Py_TYPE(object);
+        if (*class).tp_finalize.is_some() && ffi::PyObject_CallFinalizerFromDealloc(object) < 0 {
+            return;
+        }
+        ffi::PyObject_GC_UnTrack(object.cast());
+        let weak = (*class).tp_weaklistoffset;
+        if weak != 0 && !(*object.byte_offset(weak).cast::<*mut ffi::PyObject>()).is_null() {
+            ffi::PyObject_ClearWeakRefs(object);
+        }
+        let mut parked = false;
+        if let Some(layout) = pool.layout.get() {
+            for offset in &layout.slots {
+                let slot = object.byte_offset(*offset).cast::<*mut ffi::PyObject>();
+                ffi::Py_XDECREF(ptr::replace(slot, ptr::null_mut()));
+            }
+            parked = layout.class.0 == class && (*class).tp_finalize.is_none() && pool.park(object);
+        }
+        if !parked && let Some(free) = (*class).tp_free {
+            free(object.cast());
+        }
+        ffi::Py_DECREF(class.cast());
+    }
+}
