@@ -28,7 +28,8 @@ def test_each_tool_is_measured(job):
 def test_the_memory_of_a_relay_is_measured():
     done = subprocess.run(
         ["bash", HERE / "constant_memory.sh", "0"],
-        env={"PYTHON": sys.executable, "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=50, check=False,
+        env={"PYTHON": sys.executable, "PATH": "/usr/bin:/bin"},
+        capture_output=True, text=True, timeout=50, check=False,
     )  # fmt: skip
     assert done.returncode == 0
     assert re.search(r"^status 0, most memory \d+\.\d MiB$", done.stderr, re.MULTILINE)

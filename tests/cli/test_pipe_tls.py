@@ -205,6 +205,28 @@ def test_silence_ends_what_cannot_be_half_closed(keys):
     assert (found.returncode, found.stdout, found.stderr) == (0, b"answer", b"")
 
 
+def test_it_is_no_silence_while_nobody_reads(keys):
+    """The answer is larger than all buffers, and whoever asked takes longer to read it than the silence is long."""
+    answer = bytes(range(256)) * 40_000
+
+    def serve(sock):
+        assert sock.recv(100) == b"question"
+        sock.sendall(answer)
+        sock.unwrap()
+
+    with tls_server(serve, certificates.server_context()) as port:
+        with joining("--linger", "0.1", "stdio:", f"tls:localhost:{port},ca=ca.pem", cwd=keys) as process:
+            process.stdin.write(b"question")
+            process.stdin.close()
+            got = process.stdout.read(1)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.5)
+            while more := process.stdout.read(65536):
+                got += more
+            assert got == answer
+            assert ended(process) == (0, "")
+
+
 def test_large_data_over_tls_arrive_whole(keys):
     data = bytes(range(256)) * 40_000
     with joining("-u", "tls-listen:127.0.0.1:0,cert=server.pem", "stdio:", cwd=keys) as process:

@@ -203,7 +203,11 @@ def render(record: dict) -> str:
     for kind, (_, operations) in KINDS.items():
         for operation in operations:
             results = [record["results"][loop].get(kind, {}).get(operation, "not measured") for loop in LOOPS]
-            cells = [kind if operation == operations[0] else "", "read" if operation == "closed" else operation, *results]
+            cells = [
+                kind if operation == operations[0] else "",
+                "read" if operation == "closed" else operation,
+                *results,
+            ]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import signal
 import sys
 from typing import Any
@@ -234,8 +235,11 @@ class _Pipe:
         assert self._forking is not None
         address = self._addresses[self._forking]
         try:
-            async with asyncio.TaskGroup() as group:
-                async for make in opening.accept_all(address, self._report.say):
+            async with (
+                contextlib.aclosing(opening.accept_all(address, self._report.say)) as connections,
+                asyncio.TaskGroup() as group,
+            ):
+                async for make in connections:
                     group.create_task(self._serve_one(make))
         except (OSError, ValueError) as exc:
             raise Failed(address, exc) from None

@@ -196,6 +196,11 @@ class DatagramStream(_Stream, asyncio.DatagramProtocol):
         """Set how many bytes may wait to be sent."""
         self._transport.set_write_buffer_limits(high, low)
 
+    def get_write_buffer_size(self) -> int:
+        """Return how many bytes wait to be sent."""
+        size: int = self._transport.get_write_buffer_size()
+        return size
+
     def is_reading(self) -> bool:
         """Whether the protocol gets what arrives."""
         return bool(self._transport.is_reading())

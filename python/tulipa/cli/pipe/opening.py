@@ -16,6 +16,7 @@ import errno
 import os
 import socket
 import stat
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
@@ -144,10 +145,12 @@ async def _listen(address: Address, connections: asyncio.Queue[Waiting]) -> asyn
 def _stop(server: asyncio.Server, connections: asyncio.Queue[Waiting]) -> None:
     paths = [sock.getsockname() for sock in server.sockets if sock.family == socket.AF_UNIX]
     server.close()
-    for path in paths:
-        if path and not str(path).startswith("\0"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)  # Python 3.13 has done so.
+    if sys.version_info < (3, 13):
+        # From then on the server does that. Abstract names are bytes.
+        for path in paths:
+            if path and isinstance(path, str):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
     while not connections.empty():
         connections.get_nowait().transport.abort()
 
@@ -158,9 +161,9 @@ def _spell(sock: Any) -> str:
 
 def _spell_place(place: Any) -> str:
     """The address of a socket, as one of ours is written."""
-    if not isinstance(place, tuple):
+    if isinstance(place, str | bytes):
         return os.fsdecode(place).replace("\0", "@", 1) if place else "a Unix socket"
-    host, port, *_ = place
+    host, port = place[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

@@ -253,7 +253,9 @@ class Relay:
         def look() -> None:
             if self.is_closing:
                 return
-            if side.received == heard:
+            # It is not its silence while it has not been asked everything yet, or while we do not listen.
+            is_busy = side.transport.get_write_buffer_size() or not side.transport.is_reading()
+            if side.received == heard and not is_busy:
                 self._close()
             else:
                 self._close_after_silence(side)
