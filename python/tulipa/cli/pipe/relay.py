@@ -104,6 +104,8 @@ class Side(asyncio.Protocol):
         # What arrives here goes to the other end, or nowhere.
         self.forwards = forwards
         self.received = 0
+        # How often it was read again after a pause.
+        self.resumed = 0
         self.input_ended = not end.reads
         self.output_ended = False
         self.is_lost = False
@@ -128,6 +130,7 @@ class Side(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Go on reading from the other end."""
         if self.other.end.reads and not self.other.is_lost:
+            self.other.resumed += 1
             self.other.transport.resume_reading()
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -248,14 +251,14 @@ class Relay:
             self._timer = self._loop.call_later(self._linger, self._close)
 
     def _close_after_silence(self, side: Side) -> None:
-        heard = side.received
+        heard = side.received, side.resumed
 
         def look() -> None:
             if self.is_closing:
                 return
             # It is not its silence while it has not been asked everything yet, or while we do not listen.
             is_busy = side.transport.get_write_buffer_size() or not side.transport.is_reading()
-            if side.received == heard and not is_busy:
+            if (side.received, side.resumed) == heard and not is_busy:
                 self._close()
             else:
                 self._close_after_silence(side)
