@@ -41,6 +41,7 @@ GOOD = [
     ("file: a b ", {"path": " a b "}),
     ("file:tülip#1", {"path": "tülip#1"}),
     ("pipe:/tmp/fifo,read", {"path": "/tmp/fifo", "options": {"read": True}}),
+    ("tls+pipe:in,out=out,name=h", {"tls": "client", "path": "in", "options": {"out": "out", "name": "h"}}),
     ("exec:cat -u 'a b'", {"command": ("cat", "-u", "a b")}),
     ("exec:sh -c 'echo a, b',stderr", {"command": ("sh", "-c", "echo a, b"), "options": {"stderr": True}}),
     (r"exec:cut -d\, -f1", {"command": ("cut", "-d,", "-f1")}),
@@ -77,7 +78,9 @@ BAD = [
     ("tcp:h:1,ipv4,ipv4", "the option ipv4 is given twice"),
     ("tcp:h:1,ipv4,ipv6", "ipv4 and ipv6 exclude each other"),
     ("unix:", "the path is missing"),
-    ("file:x,read,write", "give one of read, write, append and create"),
+    ("file:x,read,write", "give one of the options that name a direction"),
+    ("pipe:x,read,out=y", "give one of the options that name a direction"),
+    ("tls+pipe:x,name=h", "TLS needs both directions of a stream, which pipe: does not have here"),
     ("file:'x", "the quote ' is not closed"),
     ("file:x\\", "a backslash stands at the end"),
     ("exec:", "the command is missing"),
@@ -111,6 +114,7 @@ def test_a_wrong_address_is_named_with_what_is_wrong(text, complaint):
         ("file:x,append", (False, True), (False, True)),
         ("file:x,read", (True, False), (True, False)),
         ("pipe:x", (True, False), (False, True)),
+        ("pipe:x,out=y", (True, True), (True, True)),
     ],
 )
 def test_the_place_decides_the_direction_of_files(text, first, second):

@@ -220,6 +220,20 @@ def test_named_pipes_wait_for_their_other_end(tmp_path):
         assert ended(process) == (0, "")
 
 
+def test_two_named_pipes_are_one_end(tmp_path):
+    for name in ("there", "back"):
+        os.mkfifo(tmp_path / name)
+    with (
+        joining("pipe:there,out=back", "exec:tr a-z A-Z", cwd=tmp_path) as process,
+        joining("stdio:", "pipe:back,out=there", cwd=tmp_path) as other,
+    ):
+        other.stdin.write(b"tulip" * 1000)
+        other.stdin.close()
+        assert other.stdout.read() == b"TULIP" * 1000
+        assert ended(other) == (0, "")
+        assert ended(process) == (0, "")
+
+
 def test_a_command_is_given_its_words(tmp_path):
     found = join("stdio:", "exec:printf '%s|' 'a b' c\\, \"d\"", cwd=tmp_path)
     assert (found.returncode, found.stdout, found.stderr) == (0, b"a b|c,|d|", b"")

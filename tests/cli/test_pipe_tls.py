@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import socket
 import ssl
@@ -186,6 +187,17 @@ def test_tls_over_a_command_and_over_standard_streams(keys):  # G8
     (keys / "filter").chmod(0o755)
     found = join("stdio:", f"tls+exec:{keys}/filter,ca=ca.pem,name=server.test", cwd=keys, stdin=b"one\ntwo\n")
     assert (found.returncode, found.stdout, found.stderr) == (0, b"one\ntwo\n", b"")
+
+
+def test_tls_over_named_pipes(keys):  # G8
+    for name in ("there", "back"):
+        os.mkfifo(keys / name)
+    below = "tls-server+pipe:there,out=back,cert=server.pem"
+    address = "tls+pipe:back,out=there,ca=ca.pem,name=server.test"
+    with joining(below, "exec:head -n 2", cwd=keys) as process:
+        found = join("stdio:", address, cwd=keys, stdin=b"one\ntwo\n")
+        assert (found.returncode, found.stdout, found.stderr) == (0, b"one\ntwo\n", b"")
+        assert ended(process) == (0, "")
 
 
 def test_tls_over_tcp_spelled_out(keys):

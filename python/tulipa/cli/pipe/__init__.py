@@ -53,7 +53,7 @@ directions, until both have ended.
   udp:host:port           datagrams                        ,size=
   udp-listen:[host:]port  datagrams of the first who sends ,size=
   file:path               read as A, written as B          ,read ,write ,append ,create
-  pipe:path               the same for a named pipe        ,read ,write
+  pipe:path               the same for a named pipe        ,read ,write ,out=
   exec:command            a program's input and output     ,stderr ,cwd=
   pty:command             a program on a terminal          ,size=COLUMNSxLINES ,cwd=
 

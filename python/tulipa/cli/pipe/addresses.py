@@ -46,7 +46,7 @@ class Address:
 
     def directions(self, *, is_first: bool) -> tuple[bool, bool]:
         """Whether it can be read from and written to, at its place in the command."""
-        if self.kind.way is Way.BOTH:
+        if self.kind.way is Way.BOTH or "out" in self.options:
             return True, True
         reads = "read" in self.options
         writes = any(name in self.options for name in ("write", "append", "create"))
@@ -85,10 +85,7 @@ def _kind(text: str, name: str) -> tuple[Kind, str | None]:
     layer, plus, below = name.rpartition("+")
     if below not in KINDS or (plus and layer not in _TLS_LAYERS):
         raise AddressError(f"{text}: there is no kind {name!r}; kinds are {_all_kinds()}")
-    kind = KINDS[below]
-    if plus and not kind.streams:
-        raise AddressError(f"{text}: TLS needs both directions of a stream, which {below}: does not have")
-    return kind, _TLS_LAYERS[layer] if plus else None
+    return KINDS[below], _TLS_LAYERS[layer] if plus else None
 
 
 def _split(rest: str) -> list[str]:
@@ -236,10 +233,14 @@ _TARGETS: dict[Target, Callable[[str], dict[str, Any]]] = {
 def _check(address: Address) -> None:
     """What is wrong only together."""
     options, text = address.options, address.text
+    if address.tls is not None and not address.kind.streams and "out" not in options:
+        raise AddressError(
+            f"{text}: TLS needs both directions of a stream, which {address.kind.name}: does not have here"
+        )
     if "ipv4" in options and "ipv6" in options:
         raise AddressError(f"{text}: ipv4 and ipv6 exclude each other")
-    if len([name for name in ("read", "write", "append", "create") if name in options]) > 1:
-        raise AddressError(f"{text}: give one of read, write, append and create")
+    if len([name for name in ("read", "write", "append", "create", "out") if name in options]) > 1:
+        raise AddressError(f"{text}: give one of the options that name a direction")
     if address.tls == "server" and "cert" not in options:
         raise AddressError(
             f"{text}: a TLS server needs a certificate: cert=PATH, and key=PATH unless it is in the same"

@@ -49,6 +49,7 @@ class Kind:
     options: dict[str, Option]
     way: Way = Way.BOTH
     listens: bool = False
+    # Carries a stream of bytes in both directions, by itself.
     streams: bool = True
 
 
@@ -85,7 +86,13 @@ KINDS = {
             way=Way.BY_PLACE,
             streams=False,
         ),
-        Kind("pipe", Target.PATH, {"read": Option.FLAG, "write": Option.FLAG}, way=Way.BY_PLACE, streams=False),
+        Kind(
+            "pipe",
+            Target.PATH,
+            {"read": Option.FLAG, "write": Option.FLAG, "out": Option.TEXT},
+            way=Way.BY_PLACE,
+            streams=False,
+        ),
         Kind("exec", Target.COMMAND, _CHILD),
         Kind("pty", Target.COMMAND, {"cwd": Option.TEXT, "size": Option.SIZE}),
     )

@@ -252,11 +252,41 @@ def _has_offsets(path: str) -> bool:
 
 
 async def _open_pipe(address: Address, waiting: Waiting, reads: bool, writes: bool) -> End:
-    flags = os.O_NOCTTY | os.O_NONBLOCK | (os.O_WRONLY if writes else os.O_RDONLY)
-    while (number := _open_unless_alone(address.path, flags)) is None:
-        await asyncio.sleep(_LOOK_AGAIN)
-    transport = await _connect_pipe(number, waiting, writes=writes)
+    transport: Any
+    if "out" in address.options and reads and writes:
+        transport = await _join_pipes(address.path, address.options["out"], waiting)
+    else:
+        path = address.options.get("out", address.path) if writes else address.path
+        number = await _wait_for_pipe(path, writes=writes)
+        transport = await _connect_pipe(number, waiting, writes=writes)
     return End(address, transport, waiting, reads=reads, writes=writes)
+
+
+async def _join_pipes(reading: str, writing: str, waiting: Waiting) -> tulipa.JoinedTransport:
+    """Make one transport of two named pipes."""
+    reader = await _connect_pipe(await _wait_for_pipe(reading, writes=False), Waiting(), writes=False)
+    try:
+        number = await _wait_for_pipe(writing, writes=True)
+        writer = await _connect_pipe(number, Waiting(reads=False), writes=True)
+    except BaseException:
+        reader.close()
+        raise
+    transport = tulipa.join(reader, writer, waiting)
+    try:
+        while waiting.transport is None:
+            await asyncio.sleep(0)  # It is told of its transport in the next turn.
+    except BaseException:
+        transport.abort()
+        raise
+    return transport
+
+
+async def _wait_for_pipe(path: str, *, writes: bool) -> int:
+    """Open a pipe, to be written once somebody reads it; its descriptor."""
+    flags = os.O_NOCTTY | os.O_NONBLOCK | (os.O_WRONLY if writes else os.O_RDONLY)
+    while (number := _open_unless_alone(path, flags)) is None:
+        await asyncio.sleep(_LOOK_AGAIN)
+    return number
 
 
 def _open_unless_alone(path: str, flags: int) -> int | None:
