@@ -69,8 +69,8 @@ async def serve(count):
     loop = asyncio.get_running_loop()
     server = await loop.create_server(Echo, ADDRESSES, 0, backlog=4096)
     before = resident_bytes()
-    ports = [str(sock.getsockname()[1]) for sock in server.sockets]
-    reader, writer = await tulipa.open_child(sys.executable, __file__, str(count), *ports)
+    servers = ["{}:{}".format(*sock.getsockname()) for sock in server.sockets]
+    reader, writer = await tulipa.open_child(sys.executable, __file__, str(count), *servers)
     line = await reader.readline()
     if line != b"connected\n":
         sys.exit("the clients have failed")
@@ -87,15 +87,15 @@ async def serve(count):
     print(f"all closed, the clients ended with status {status}")
 
 
-async def connect(count, ports):
+async def connect(count, servers):
     allow_descriptors()
     loop = asyncio.get_running_loop()
     free = asyncio.Semaphore(AT_ONCE)
 
     async def one(number):
-        address = ADDRESSES[number % len(ADDRESSES)]
+        host, port = servers[number % len(servers)].split(":")
         async with free:
-            _, client = await loop.create_connection(Client, address, ports[number % len(ports)])
+            _, client = await loop.create_connection(Client, host, int(port))
             await client.answered
         return client
 
@@ -108,6 +108,6 @@ async def connect(count, ports):
 
 count = int(sys.argv[1]) if len(sys.argv) > 1 else 15_000
 if len(sys.argv) > 2:
-    tulipa.run(connect(count, [int(port) for port in sys.argv[2:]]))
+    tulipa.run(connect(count, sys.argv[2:]))
 else:
     tulipa.run(serve(count))

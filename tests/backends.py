@@ -7,6 +7,7 @@ What differs on purpose is listed in `differences.py`, nowhere else.
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 import importlib.util
 import os
@@ -37,6 +38,17 @@ class Backend:
         """The variables that its loops are made under."""
         return {"TULIPA_TLS": self.tls_engine} if self.tls_engine else {}
 
+    @functools.cached_property
+    def refusal(self) -> str | None:
+        """Why the kernel does not let this loop be made; None if it does. Some forbid rings, and containers do."""
+        if self.driver != "io_uring":
+            return None
+        try:
+            self.new_loop().close()
+        except OSError as exc:
+            return str(exc)
+        return None
+
     @property
     def preamble(self) -> str:
         """Python source that defines `new_loop()` in a child program."""
@@ -52,7 +64,7 @@ class Backend:
 
 
 ASYNCIO = Backend("asyncio")
-TULIPA = tuple(Backend(f"tulipa-{driver}", driver) for driver in ("epoll", "poll", "select"))
+TULIPA = tuple(Backend(f"tulipa-{driver}", driver) for driver in ("epoll", "poll", "select", "io_uring"))
 ALL = (ASYNCIO, *TULIPA)
 # The engine of TLS that is not the default one: what concerns TLS runs on it, too.
 TLS = Backend("tulipa-memorybio", "epoll", "memorybio")

@@ -59,7 +59,9 @@ def pytest_generate_tests(metafunc):
         names = tuple(name for name in names if name in chosen.split(","))
     if any(backends.BY_NAME[name].is_tulipa for name in names) and not backends.tulipa_is_built():
         raise pytest.UsageError("tulipa is not installed here: build it, or choose `--loops asyncio`")
-    metafunc.parametrize("backend", [backends.BY_NAME[name] for name in names], ids=names, scope="function")
+    chosen = [backends.BY_NAME[name] for name in names]
+    values = [pytest.param(one, marks=[pytest.mark.skip(reason=one.refusal)] if one.refusal else []) for one in chosen]
+    metafunc.parametrize("backend", values, ids=names, scope="function")
 
 
 def pytest_collection_modifyitems(items):

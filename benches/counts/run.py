@@ -227,7 +227,7 @@ def main() -> int:
     if not recorded:
         out.print(f"There are no budgets for Python {VERSION}: nothing was judged.", style="yellow")
         return 0
-    if not same_build:
+    if not same_build and any(budget.instructions is not None for budget in budgets.values()):
         out.print("The instructions were not judged: they were recorded on another build.", style="yellow")
         for name, here in this_build().items():
             if here != recorded["build"].get(name):

@@ -80,6 +80,9 @@ def main() -> int:
     if options.list:
         out.print(listing())
         return 0
+    for file in (options.json, options.chart):
+        if file and not file.absolute().parent.is_dir():
+            parser.error(f"there is no folder for {file}")
     if options.chart and options.chart.suffix not in chart.FORMATS:
         parser.error(
             f"--chart writes {', '.join(chart.FORMATS)}, not {options.chart.suffix or 'a file without ending'}"
@@ -87,6 +90,8 @@ def main() -> int:
     if options.rounds < 1 or options.seconds <= 0:
         parser.error("--rounds and --seconds must be positive")
     names = chosen_loops(parser, options.loops)
+    if options.chart and loops.BASE not in names:
+        parser.error(f"a chart compares with {loops.BASE}, which is not among the loops")
     chosen = chosen_workloads(parser, options.workloads)
     processors = Processors.of_this_machine()
     machine = report.machine(processors, names)

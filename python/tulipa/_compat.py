@@ -26,6 +26,9 @@ from asyncio import (
     unix_events,
 )
 from asyncio.base_subprocess import BaseSubprocessTransport
+
+# What `loop.sendfile` asks of a transport that it writes a file to in pieces.
+from asyncio.transports import _FlowControlMixin as FlowControlMixin
 from collections.abc import Callable
 from types import BuiltinFunctionType, FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -55,6 +58,7 @@ __all__ = [
     "POPEN",
     "BaseSubprocessTransport",
     "DefaultPolicy",
+    "FlowControlMixin",
     "SendfileNotAvailableError",
     "ThreadSafeHandle",
     "TransportSocket",

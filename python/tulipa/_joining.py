@@ -20,7 +20,7 @@ from asyncio.log import logger
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from ._compat import SENDFILE_FALLBACK
+from ._compat import SENDFILE_FALLBACK, FlowControlMixin
 
 __all__ = ["JoinedTransport", "give", "join"]
 
@@ -51,7 +51,7 @@ def join(reader: Any, writer: Any, protocol: asyncio.BaseProtocol | None = None)
             raise TypeError(
                 f"{half!r} has no {' and no '.join(missing)}; join() needs a transport to read and one to write"
             )
-        if isinstance(half, asyncio.DatagramTransport):
+        if callable(getattr(half, "sendto", None)):
             raise TypeError(f"{half!r} carries datagrams, not a stream of bytes")
     if reader is writer:
         raise ValueError(f"{reader!r} cannot be both halves; it needs no joining")
@@ -61,11 +61,12 @@ def join(reader: Any, writer: Any, protocol: asyncio.BaseProtocol | None = None)
     return JoinedTransport(asyncio.get_running_loop(), reader, writer, protocol)
 
 
-class JoinedTransport(asyncio.Transport):
+class JoinedTransport(FlowControlMixin, asyncio.Transport):
     """One transport over two; see `join`."""
 
     _start_tls_compatible = True
     _sendfile_compatible = SENDFILE_FALLBACK
+    _loop: asyncio.AbstractEventLoop  # a slot of the base
 
     def __init__(
         self,
@@ -76,8 +77,7 @@ class JoinedTransport(asyncio.Transport):
         *,
         read_ahead: bytes = b"",
     ) -> None:
-        super().__init__()
-        self._loop = loop
+        super().__init__(loop=loop)
         self._reader = reader
         self._writer = writer
         self._protocol: Any = protocol

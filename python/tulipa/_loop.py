@@ -63,9 +63,9 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
 ):
     """An asyncio event loop that runs on a native core.
 
-    `driver` names what it waits with: `"epoll"`, `"poll"` or `"select"`; None means the environment
-    variable `TULIPA_DRIVER`, and without it the default. Raises ValueError for an unknown name, there or in
-    `TULIPA_TLS`.
+    `driver` names what it waits with: `"epoll"`, `"poll"`, `"select"` or `"io_uring"`; None means the
+    environment variable `TULIPA_DRIVER`, and without it the default. Raises ValueError for an unknown
+    name, there or in `TULIPA_TLS`, and OSError where the kernel refuses that driver.
 
     Everything that `asyncio.AbstractEventLoop` documents is here and behaves as documented; the
     differences are listed in docs/compatibility.md.

@@ -11,7 +11,10 @@ import asyncio
 import errno
 import fcntl
 import os
+import warnings
+from stat import S_ISFIFO, S_ISSOCK
 from typing import Any
+from weakref import WeakValueDictionary
 
 from ._host import Host
 from ._transports import ReadPipeTransport, WritePipeTransport
@@ -22,6 +25,9 @@ __all__ = ["PipeMixin"]
 class PipeMixin(Host):
     """Makes the transports of pipes."""
 
+    #: A transport that reads from a pipe, terminal or socket, by device and inode.
+    _readers: WeakValueDictionary[tuple[int, int], ReadPipeTransport] | None = None
+
     def _make_read_pipe_transport(
         self,
         pipe: Any,
@@ -30,7 +36,40 @@ class PipeMixin(Host):
         extra: dict[str, Any] | None = None,
     ) -> ReadPipeTransport:
         transport: ReadPipeTransport = self._open_pipe(ReadPipeTransport, "reader", pipe, protocol, waiter, extra)
+        try:
+            self._note_reader(transport, pipe.fileno())
+        except BaseException:  # where warnings are errors
+            transport.abort()
+            raise
         return transport
+
+    def _note_reader(self, transport: ReadPipeTransport, number: int) -> None:
+        """Warn if another transport of this loop reads from the same pipe, terminal or socket (G12)."""
+        stat = os.fstat(number)
+        if not (S_ISFIFO(stat.st_mode) or S_ISSOCK(stat.st_mode) or os.isatty(number)):
+            return  # files have positions of their own, and devices are endless
+        if self._readers is None:
+            self._readers = WeakValueDictionary()
+        identity = stat.st_dev, stat.st_ino
+        first = self._readers.get(identity)
+        if first is not None and not first.is_closing() and not self._is_numbered_anew(first, identity):
+            warnings.warn(
+                f"{transport!r} reads from what {first!r} reads from already: each chunk goes to one of them, by "
+                f"chance. Close the first, or read from one transport and pass the data on",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+        else:
+            self._readers[identity] = transport
+
+    @staticmethod
+    def _is_numbered_anew(transport: ReadPipeTransport, identity: tuple[int, int]) -> bool:
+        """Whether the file was closed behind its transport's back, and its number means something else (R6)."""
+        try:
+            stat = os.fstat(transport.get_extra_info("pipe").fileno())
+        except (OSError, ValueError):
+            return True
+        return (stat.st_dev, stat.st_ino) != identity
 
     def _make_write_pipe_transport(
         self,

@@ -26,11 +26,11 @@ _default_loop: Callable[[], Loop] | None = None
 def new_event_loop(driver: str | None = None) -> Loop:
     """Return a new loop. The caller closes it.
 
-    `driver` names what the loop waits with: `"epoll"`, `"poll"`, `"select"`. None means
-    the environment variable `TULIPA_DRIVER`, and without it the default, epoll.
+    `driver` names what the loop waits with: `"epoll"`, `"poll"`, `"select"`, `"io_uring"`.
+    None means the environment variable `TULIPA_DRIVER`, and without it the default, epoll.
 
     Raises ValueError that lists the known drivers for an unknown name, TypeError when
-    `driver` is no str, OSError when the kernel gives no descriptor.
+    `driver` is no str, OSError when the kernel gives no descriptor or refuses that driver.
 
     Follows asyncio.new_event_loop.
     """

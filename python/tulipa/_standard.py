@@ -29,6 +29,7 @@ from ._joining import JoinedTransport, give
 from ._loop import Loop
 from ._output import Output
 from ._run import current_loop
+from ._shutdown import AtShutdown
 
 __all__ = ["stderr", "stdin", "stdio", "stdout"]
 
@@ -132,9 +133,17 @@ async def stdio(protocol_factory: Callable[[], Any] | None = None, *, limit: int
             transport, protocol = await _connect_socket(loop, factory, reading, read_ahead)
         else:
             transport, protocol = await connect_duplex(loop, factory, reading, writing, kind)
+        transport._at_shutdown = AtShutdown(loop, functools.partial(_write_rest, transport))
     if protocol_factory is not None:
         return transport, protocol
     return stream, asyncio.StreamWriter(transport, protocol, stream, loop)
+
+
+async def _write_rest(transport: Any) -> None:
+    """Wait until everything is written, then close: a program that just ends has said what it wanted to say."""
+    if transport.get_write_buffer_size():
+        await transport._make_empty_waiter()
+    transport.close()
 
 
 def _is_one_socket(reading: StandardFile, writing: StandardFile) -> bool:
@@ -173,6 +182,10 @@ async def _connect_socket(loop: Loop, factory: Callable[[], Any], file: Standard
 
 class _StandardTransport(JoinedTransport):
     """Standard input and output as one transport."""
+
+    def _make_empty_waiter(self) -> asyncio.Future[None]:
+        waiter: asyncio.Future[None] = self._writer._make_empty_waiter()
+        return waiter
 
     def _write_end(self) -> None:
         self._writer.get_extra_info("pipe").end()

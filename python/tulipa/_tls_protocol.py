@@ -347,6 +347,8 @@ class TlsProtocol(TlsCore, asyncio.Protocol):
                 self._loop.call_soon(self._read_on, context=self._context)
 
     def _read_on(self) -> None:
+        # Who has closed since then waits for this; who closes from now on, does not.
+        self._resuming = self._phase == _FLUSHING
         try:
             self._drive()
         finally:

@@ -124,6 +124,11 @@ def test_a_chart_of_an_unknown_kind_is_refused(tmp_path):
     assert refused.returncode == 2 and ".svg" in refused.stderr
 
 
+def test_nothing_is_measured_for_a_file_that_cannot_be_written(tmp_path):
+    refused = bench("--workloads", "call_soon", "--json", tmp_path / "missing" / "numbers.json")
+    assert refused.returncode == 2 and "no folder for" in refused.stderr
+
+
 COMPARE = """
 import json, report, workloads
 def outcome(*costs):

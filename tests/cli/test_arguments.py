@@ -26,7 +26,7 @@ COMMAND = TULIPA[:-1]
         ("run -m", "argument expected for the -m option"),
         ("run -c", "argument expected for the -c option"),
         ("run --bogus program.py", "unrecognized arguments: --bogus"),
-        ("run --driver bogus program.py", "unknown driver 'bogus'; known drivers: epoll, poll, select"),
+        ("run --driver bogus program.py", "unknown driver 'bogus'; known drivers: epoll, poll, select, io_uring"),
     ],
 )
 def test_misuse_is_named_and_exits_with_2(tmp_path, arguments, complaint):

@@ -27,6 +27,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent))
 
 from tests.descriptors.kinds import KINDS, Given, Unavailable, made  # noqa: E402
+from tests.support.children import state_of  # noqa: E402
 
 RECORD = HERE / "recorded.json"
 PAGE = HERE.parent.parent / "docs" / "reference" / "descriptors.md"
@@ -38,8 +39,8 @@ PATIENCE = 15.0
 WRITTEN = b"written by the subject\n"
 
 #: A neighbour that reads once, and one that writes more than any buffer holds.
-READS = "import os; os.read(0, 100)"
-WRITES = "import os\nfor _ in range(100): os.write(1, b'neighbour\\n' * 1000)"
+READS = "import os; os.write(2, b'begun\\n'); os.read(0, 100)"
+WRITES = "import os; os.write(2, b'begun\\n')\nfor _ in range(100): os.write(1, b'neighbour\\n' * 1000)"
 
 
 class Subject:
@@ -101,13 +102,15 @@ def neighbour(number: int, writes: bool) -> str:
     command = [sys.executable, "-S", "-E", "-c", WRITES if writes else READS]
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
     streams["stdout" if writes else "stdin"] = number
-    with subprocess.Popen(command, stderr=subprocess.PIPE, **streams) as program:
-        try:
-            _, text = program.communicate(timeout=0.7)
-        except subprocess.TimeoutExpired:
-            program.kill()
-            program.communicate()
-            return "unharmed"
+    with subprocess.Popen(command, stderr=subprocess.PIPE, bufsize=0, **streams) as program:
+        assert program.stderr.readline() == b"begun\n"
+        while program.poll() is None:
+            # One that sleeps waits in its call.
+            if state_of(program.pid) == "S":
+                program.kill()
+                return "unharmed"
+            time.sleep(0.001)
+        text = program.stderr.read()
     if program.returncode == 0 or b"ENOSPC" in text or b"No space left" in text:
         return "unharmed"
     return text.decode().strip().rpartition("\n")[2].partition(":")[0] or f"fails ({program.returncode})"

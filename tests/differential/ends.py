@@ -249,6 +249,6 @@ DEAD = {errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN}
 def family(error: BaseException | None) -> str:
     """The kind of an error. Which of its faces a dead connection shows depends on what meets it, a read, a write or a
     shutdown, and so on when written bytes leave: tulipa's leave at the end of the turn."""
-    if isinstance(error, OSError) and error.errno in DEAD:
+    if isinstance(error, ConnectionError) or (isinstance(error, OSError) and error.errno in DEAD):
         return "ConnectionError"
     return type(error).__name__

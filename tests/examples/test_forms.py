@@ -67,7 +67,7 @@ def test_a_child_has_a_terminal():
     assert done.stdout.splitlines() == [
         "b'your name? '",
         "b'hello, tulipa\\r\\n'",
-        "[b'50 132\\r\\n', b'read: a line\\r\\n']",
+        "b'a line, at 50 132\\r\\n'",
         "b'end of input\\r\\n'",
         "exit status 3",
     ]

@@ -28,16 +28,21 @@ def test_the_short_servers_are_short(name, most):
     assert code_lines(name) <= most
 
 
-def test_echo_server_sends_back_what_it_gets(serve):
-    client, _ = serve("echo_server.py")
+ECHO = pytest.mark.parametrize("name", ["echo_server.py", "echo_protocol.py"])
+
+
+@ECHO
+def test_echo_server_sends_back_what_it_gets(serve, name):
+    client, _ = serve(name)
     first, second = client(), client()
     for sock, text in [(first, b"one"), (second, b"two"), (first, b"three")]:
         sock.sendall(text)
         assert sock.recv(100) == text
 
 
-def test_echo_server_survives_a_client_that_does_not_read(serve):
-    client, _ = serve("echo_server.py")
+@ECHO
+def test_echo_server_survives_a_client_that_does_not_read(serve, name):
+    client, _ = serve(name)
     stuck, other = client(), client()
     stuck.setblocking(False)
     with pytest.raises(BlockingIOError):

@@ -528,6 +528,20 @@ async def test_tls_over_halves_of_the_users(loop):  # G8
     await turns(10)
 
 
+@pytest.mark.only_tulipa
+async def test_a_file_is_sent_over_it(loop, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(256)) * 1000)
+    async with joined_pipes(loop) as (transport, _protocol, _feed, sink):
+        with path.open("rb") as file:
+            sending = loop.create_task(loop.sendfile(transport, file))
+            received = b""
+            while len(received) < 256_000:
+                received += await loop.run_in_executor(None, os.read, sink.fileno(), 1 << 16)
+            assert await sending == 256_000
+        assert received == path.read_bytes()
+
+
 # -- what is refused ----------------------------------------------------------------------------
 
 

@@ -438,6 +438,74 @@ def test_a_reader_and_a_writer():
     assert run(program, b"one\ntwo") == b"ONE\nTWOdone\n"
 
 
+@pytest.mark.parametrize("kind", ["pipes", "socket"])
+def test_what_was_written_to_both_as_one_is_written_before_the_program_ends(kind):
+    program = """
+    async def main():
+        reader, writer = await tulipa.stdio()
+        writer.write(b"x" * 3_000_000)
+    tulipa.run(main())
+    """
+    ours, theirs = socket.socketpair()
+    one = {"stdin": theirs, "stdout": theirs} if kind == "socket" else {"stdin": theirs, "stdout": subprocess.PIPE}
+    with ours, theirs, start(program, **one, stderr=subprocess.PIPE) as process:
+        theirs.close()
+        until_asleep(process)
+        read = ours.makefile("rb").read if kind == "socket" else process.stdout.read
+        assert len(read()) == 3_000_000
+        process.stderr.read()  # asyncio's warning of a writer that was not closed
+        assert process.wait(SECONDS) == 0
+
+
+def test_cancelling_and_failing_leave_the_streams_as_they_were():  # R5
+    program = """
+    def broken():
+        raise LookupError("factory")
+    async def main():
+        before = os.listdir("/proc/self/fd")
+        for steps in range(4):
+            task = asyncio.create_task(tulipa.stdio(asyncio.Protocol))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            try:
+                transport, _ = await task
+            except asyncio.CancelledError:
+                pass
+            else:
+                transport.abort()
+            for _ in range(4):
+                await asyncio.sleep(0)
+        try:
+            await tulipa.stdio(broken)
+        except LookupError:
+            pass
+        for _ in range(2):
+            async with tulipa.stdin() as stdin, tulipa.stdout() as out:
+                task = asyncio.create_task(stdin.read())
+                await asyncio.sleep(0)
+                task.cancel()
+        assert os.listdir("/proc/self/fd") == before
+        out = tulipa.stdout()
+        out.write(bytes(1_000_000))
+        closing = asyncio.create_task(out.aclose())
+        await asyncio.sleep(0.01)
+        closing.cancel()
+        try:
+            await closing
+        except asyncio.CancelledError:
+            sys.stderr.write("cancelled\\n")
+        async with tulipa.stdin() as stdin:
+            sys.stderr.write(f"{await stdin.read()}\\n")
+    tulipa.run(main())
+    """
+    with start(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdin.write(b"all of it")
+        process.stdin.close()
+        assert process.stderr.read() == b"cancelled\nb'all of it'\n"
+        assert len(process.stdout.read()) < 1_000_000
+
+
 def test_a_transport_and_a_protocol():
     program = """
     class Echo(asyncio.Protocol):

@@ -190,3 +190,65 @@ def test_futures_know_where_they_were_made_in_debug_mode(loop):
     assert loop.get_debug() is True
     assert loop.create_future()._source_traceback
     loop._debug = False
+
+
+def soon_or_threadsafe(loop, threadsafe):
+    return loop.call_soon_threadsafe if threadsafe else loop.call_soon
+
+
+THREADSAFE = pytest.mark.parametrize("threadsafe", [False, True], ids=["soon", "threadsafe"])
+
+
+@THREADSAFE
+@pytest.mark.parametrize("fate", ["runs", "fails", "cancelled"])
+def test_a_handle_made_in_a_run_and_kept_is_found_in_a_cycle(loop, reported, threadsafe, fate):
+    """However it ended, and although the collector need not look at it while it waits. # R9"""
+    references = []
+
+    class Kept(Callback):
+        def __call__(self):
+            super().__call__()
+            if fate == "fails":
+                raise ArithmeticError
+
+    def schedule():
+        kept = Kept()
+        context = contextvars.copy_context()
+        context.run(variable.set, kept)
+        kept.handle = soon_or_threadsafe(loop, threadsafe)(kept, context=context)
+        references.append(weakref.ref(kept))
+        if fate == "cancelled":
+            kept.handle.cancel()
+
+    variable = contextvars.ContextVar("variable")
+    for _ in range(3):
+        loop.call_soon(schedule)
+        turn(loop)
+        turn(loop)
+        reported.clear()
+    gc.collect()
+    assert [reference() for reference in references] == [None] * 3
+
+
+@THREADSAFE
+def test_an_abandoned_loop_with_a_call_left_from_its_run_is_collected(backend, threadsafe):
+    """# R9"""
+    loop = backend.new_loop()
+    node = Callback()
+
+    async def main():
+        node.handle = soon_or_threadsafe(loop, threadsafe)(node, loop)
+        loop.call_soon(loop.stop)
+        node.other = loop.call_soon(node, loop)
+
+    task = loop.create_task(main())
+    task.add_done_callback(lambda _: None)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    reference = weakref.ref(node)
+    node.loop = loop
+    del loop, node, task, main
+    with pytest.warns(ResourceWarning):
+        gc.collect()
+        gc.collect()
+    assert reference() is None

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tty
+import warnings
 import weakref
 
 import pytest
@@ -321,3 +322,35 @@ async def test_much_data_arrives_whole(loop):
     await protocol.until("connection_lost")
     assert len(protocol.data) == total
     child.wait()
+
+
+@pytest.mark.only_tulipa
+@pytest.mark.parametrize("kind", ["pipe", "terminal", "socket"])
+async def test_a_second_reader_of_one_source_is_warned_of_the_first(loop, kind):  # G12 R6
+    if kind == "pipe":
+        number, other = os.pipe()
+    elif kind == "terminal":
+        other, number = pty.openpty()
+    else:
+        left, right = socket.socketpair()
+        number, other = left.detach(), right.detach()
+    first, protocol = await loop.connect_read_pipe(Recorder, os.fdopen(number, "rb", 0))
+    again = os.fdopen(os.dup(number), "rb", 0)
+    with pytest.warns(RuntimeWarning, match=f"fd={again.fileno()}.* reads from what .*fd={number}"):
+        second, second_protocol = await loop.connect_read_pipe(Recorder, again)
+    await ended(second, second_protocol)
+    third = os.fdopen(os.dup(number), "rb", 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(RuntimeWarning):
+            await loop.connect_read_pipe(Recorder, third)
+    await ended(first, protocol)
+    assert third.closed
+    os.close(other)
+
+
+async def test_one_reader_after_another_is_not_warned(loop):  # G12
+    with pipe_files() as (reader, writer):
+        for _ in range(3):
+            transport, protocol = await loop.connect_read_pipe(Recorder, os.fdopen(os.dup(reader.fileno()), "rb", 0))
+            await ended(transport, protocol)

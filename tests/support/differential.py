@@ -76,9 +76,9 @@ class World:
         return os.path.join(self.stack.enter_context(tempfile.TemporaryDirectory()), "socket")
 
 
-def outcomes(one, other, action, **options):
+def outcomes(one, other, action, patience=(1, 10, 100), **options):
     """What `action(world)` comes to on the loops of two factories. If only one of them waits, both get more time."""
-    for seconds in (SECONDS, 10 * SECONDS, 100 * SECONDS):
+    for seconds in (SECONDS * times for times in patience):
         results = [outcome(new_loop, action, seconds=seconds, **options) for new_loop in (one, other)]
         if (results[0][0] == WAITS) == (results[1][0] == WAITS):
             break

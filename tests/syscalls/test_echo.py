@@ -11,7 +11,7 @@ pytestmark = pytest.mark.all_drivers
 CONNECTIONS = 32
 SIZE = 1024
 REGISTRATIONS = ("epoll_ctl", "fcntl", "setsockopt", "ioctl", "getsockopt", "getpeername", "getsockname")
-POLLS = ("epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6")
+POLLS = ("epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6", "io_uring_enter")
 
 BARRIER = f"""
     import os, sys, gc
@@ -148,6 +148,9 @@ def check(counts, calls_per_message=2, polls=2):
     polled = sum(counts.get(name, 0) for name in POLLS)
     assert polled <= polls + CHANCE, counts
     others = sum(counts.values()) - polled - SYNCHRONISING
+    if "io_uring_enter" in counts:
+        # What arrives while the loop is blocked interrupts its read for a moment, and strace counts it once more.
+        others -= max(0, counts.get("read", 0) - 1)
     assert others <= calls_per_message * CONNECTIONS + CHANCE, (others / CONNECTIONS, counts)
 
 

@@ -6,7 +6,7 @@ from tests.support.tracing import counts_of_program
 
 pytestmark = pytest.mark.all_drivers
 THOUSAND = 1000
-POLLS = ("epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6")
+POLLS = ("epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6", "io_uring_enter")
 
 
 def cost(backend, source):
@@ -30,7 +30,8 @@ def test_a_turn_costs_one_poll(backend):
     """
     counts = cost(backend, source)
     polls = sum(counts.get(name, 0) for name in POLLS)
-    assert 0.99 <= polls <= 1.01, counts
+    # A ring shows in memory whether there is anything to poll for.
+    assert (0 if backend.driver == "io_uring" else 0.99) <= polls <= 1.01, counts
     assert sum(counts.values()) <= 1.05, counts
 
 
@@ -122,4 +123,5 @@ def test_traffic_of_a_watched_descriptor_costs_no_registration(backend):
     """
     counts = cost(backend, source)
     assert counts.get("epoll_ctl", 0) == 0, counts
-    assert sum(counts.values()) <= 3.05, counts
+    # A ring holds what it polls, so numbers that the program may close are left to an epoll, which is asked besides.
+    assert sum(counts.values()) <= (4.05 if backend.driver == "io_uring" else 3.05), counts

@@ -176,6 +176,21 @@ async def test_what_came_while_paused_is_delivered_though_close_follows_the_resu
         assert end.protocol.error is None
 
 
+@sides
+async def test_a_peer_that_closed_while_reading_was_paused_is_answered_on_resume(loop, side):
+    async with end_and_peer(loop, side) as (end, peer):
+        end.transport.pause_reading()
+        await peer.write(b"last words")
+        peer.say_goodbye()
+        await peer.send()
+        await until(lambda: end.transport.get_read_buffer_size() > 40)
+        end.transport.resume_reading()
+        await peer.goodbye_comes()
+        await lost(end.protocol)
+        assert end.protocol.events == ["connection_made", "data_received", "eof_received", "connection_lost"]
+        assert end.protocol.error is None
+
+
 async def test_closing_while_paused_delivers_nothing(loop):
     async with end_and_peer(loop) as (end, peer):
         end.transport.pause_reading()

@@ -40,7 +40,7 @@ extern int SSL_has_pending(const SSL *ssl);
 extern int SSL_get_error(const SSL *ssl, int result);
 extern int SSL_shutdown(SSL *ssl);
 extern void SSL_free(SSL *ssl);
-enum { PEM = 1, CTRL_MODE = 33, CTRL_SET_READ_AHEAD = 41, PARTIAL_WRITE = 1, MOVING_BUFFER = 2 };
+enum { PEM = 1, CTRL_MODE = 33, CTRL_SET_READ_AHEAD = 41, PARTIAL_WRITE = 1, MOVING_BUFFER = 2, RELEASE_BUFFERS = 16 };
 enum { WANT_READ = 2, WANT_WRITE = 3 };
 #endif
 
@@ -197,7 +197,8 @@ static void *make_context(const char *certificates) {
         fprintf(stderr, "no certificates in %s\n", certificates);
         exit(1);
     }
-    SSL_CTX_ctrl(context, CTRL_MODE, PARTIAL_WRITE | MOVING_BUFFER, NULL);
+    /* Python's contexts release the buffers of idle connections, too. */
+    SSL_CTX_ctrl(context, CTRL_MODE, PARTIAL_WRITE | MOVING_BUFFER | RELEASE_BUFFERS, NULL);
     /* Else each record is two reads: its head, its body. */
     SSL_CTX_ctrl(context, CTRL_SET_READ_AHEAD, 1, NULL);
     return context;

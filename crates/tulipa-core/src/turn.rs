@@ -143,10 +143,16 @@ impl<D: Driver, H: Host> Loop<D, H> {
     /// Appends a call to the ready queue. Calls that other threads made before this one come first.
     #[inline]
     pub fn call_soon(&mut self, callback: H::Callback) {
+        self.take_in();
+        self.ready.push_back(Ready::Call(callback));
+    }
+
+    /// Appends the calls that other threads have made so far to the ready queue.
+    #[inline]
+    pub fn take_in(&mut self) {
         if self.inbox.is_pending() {
             self.take_inbox();
         }
-        self.ready.push_back(Ready::Call(callback));
     }
 
     /// Sets a timer.
@@ -169,9 +175,7 @@ impl<D: Driver, H: Host> Loop<D, H> {
     /// How many seconds this turn may wait; zero if there is work, `None` if nothing is due ever. `now` replaces the
     /// driver's clock, for programs that bring a clock of their own.
     pub fn timeout(&mut self, now: Option<Instant>) -> Option<f64> {
-        if self.inbox.is_pending() {
-            self.take_inbox();
-        }
+        self.take_in();
         if !self.ready.is_empty() || !self.dirty.is_empty() || !self.again.is_empty() {
             return Some(0.0);
         }
@@ -207,9 +211,7 @@ impl<D: Driver, H: Host> Loop<D, H> {
     /// Appends what is due to the ready queue and makes it the turn's batch. Returns the batch's length.
     pub fn collect(&mut self, now: Option<Instant>) -> usize {
         // What other threads sent while the turn waited came before what the wait found.
-        if self.inbox.is_pending() {
-            self.take_inbox();
-        }
+        self.take_in();
         self.ready.extend(self.again.drain(..).map(Ready::Read));
         while let Some(completion) = self.driver.next_completion() {
             self.completed(completion);

@@ -71,6 +71,7 @@ pub(crate) struct LoopCore {
     closed: AtomicBool,
     forked: AtomicBool,
     stopping: AtomicBool,
+    running: AtomicBool,
     debug: AtomicBool,
     /// The wake-up descriptor of somebody else's that the last wait found in place, and left there; or -1.
     pub(crate) foreign_wakeup_fd: AtomicI32,
@@ -91,6 +92,25 @@ impl LoopCore {
 
     pub(crate) fn is_debug(&self) -> bool {
         self.debug.load(Ordering::Relaxed)
+    }
+
+    /// Whether turns are being run, by a caller that holds the loop.
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    /// Ends a run. What is left in the queue may become garbage together with the loop from here on, and the collector must
+    /// see it (R9).
+    pub(crate) fn run_ends(&self, py: Python<'_>) {
+        self.running.store(false, Ordering::Relaxed);
+        self.with(py, |state| {
+            state.core.take_in();
+            state.core.ready_calls().for_each(|handle| handle::track(handle.as_py().bind(py)));
+        });
+    }
+
+    pub(crate) fn run_begins(&self) {
+        self.running.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -257,6 +277,7 @@ impl LoopCore {
             closed: AtomicBool::new(false),
             forked: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            running: AtomicBool::new(false),
             debug: AtomicBool::new(false),
             foreign_wakeup_fd: AtomicI32::new(wakeup::NONE),
             run_replaced: AtomicBool::new(false),

@@ -13,7 +13,8 @@ use tulipa_core::TimerId;
 use crate::event_loop::LoopCore;
 use crate::ffi::call::{call_tuple, copy_current_context, in_context};
 use crate::ffi::native_type::Fields;
-use crate::ffi::pool::{Pool, Pooled, PooledClass};
+pub(crate) use crate::ffi::pool::track;
+use crate::ffi::pool::{Pool, Pooled, PooledClass, is_ours_alone};
 use crate::ffi::raw::{method, table};
 use crate::ffi::slot::{Slot, SlotTable, Slots};
 
@@ -153,6 +154,9 @@ fn fill<'py>(
 }
 
 /// Makes a handle; `context` defaults to a copy of the present one.
+///
+/// While its loop runs, a handle that waits in the loop's queue is alive, and so is all that it refers to; the collector
+/// need not see it. Whoever lets such a handle outlive its place in the queue, or the loop's run, calls [`track`].
 pub(crate) fn new_handle<'py>(
     event_loop: &Bound<'py, LoopCore>,
     callback: &Bound<'py, PyAny>,
@@ -164,6 +168,9 @@ pub(crate) fn new_handle<'py>(
     let handle = types.handle.alloc(py)?;
     if let Some(slots) = types.handle_slots.of(&handle) {
         fill(&slots, event_loop, callback, args, context)?;
+    }
+    if !event_loop.get().is_running() {
+        track(&handle);
     }
     Ok(handle)
 }
@@ -184,6 +191,7 @@ pub(crate) fn new_timer_handle<'py>(
         own.at(WHEN).set(when);
         own.at(SCHEDULED).set(PyBool::new(py, true).to_owned().into_any());
     }
+    track(&handle);
     Ok(handle)
 }
 
@@ -227,6 +235,9 @@ pub(crate) fn run(handle: &Bound<'_, PyAny>) -> PyResult<Ran> {
         None
     };
     let Some(slots) = slots else { return Ok(Ran::Foreign) };
+    if !is_ours_alone(handle) {
+        track(handle);
+    }
     if is_true(slots.at(CANCELLED), py) {
         return Ok(Ran::Done);
     }

@@ -60,6 +60,7 @@ pub(crate) fn ask<Q: Send + 'static, A: Send + Sync + 'static>(
     let py = event_loop.py();
     event_loop.get().check_usable()?;
     let handle = handle::new_handle(event_loop, landed, PyTuple::empty(py), None)?;
+    handle::track(&handle);
     let landing = Landing::default();
     match pool.ask(question, Ticket { landing: Arc::clone(&landing), handle: handle.into() }) {
         Ok(id) => Ok((id, landing)),

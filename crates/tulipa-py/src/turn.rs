@@ -19,8 +19,16 @@ pub(crate) fn run(event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
     let core = event_loop.get();
     core.run_replaced.store(handle::run_is_replaced(event_loop.py())?, Ordering::Relaxed);
     let mut alarm = Alarm::new(event_loop, wakeup::CHEAP)?;
+    core.run_begins();
+    let result = run_turns(event_loop, &mut alarm);
+    core.run_ends(event_loop.py());
+    result
+}
+
+fn run_turns(event_loop: &Bound<'_, LoopCore>, alarm: &mut Alarm) -> PyResult<()> {
+    let core = event_loop.get();
     loop {
-        let result = turn(event_loop, &mut alarm);
+        let result = turn(event_loop, alarm);
         // A request to stop ends with the run that it ended, however that ended.
         if result.is_err() || core.is_stopping() {
             core.set_stopping(false);
@@ -206,10 +214,12 @@ fn run_handle(event_loop: &Bound<'_, LoopCore>, handle: &Bound<'_, PyAny>) -> Py
     let py = event_loop.py();
     let core = event_loop.get();
     if core.is_debug() {
+        handle::track(handle);
         method1(event_loop, intern!(py, "_run_watched"), handle)?;
         return Ok(());
     }
     if core.run_replaced.load(Ordering::Relaxed) {
+        handle::track(handle);
         handle.call_method0(intern!(py, "_run"))?;
         return Ok(());
     }
@@ -217,6 +227,7 @@ fn run_handle(event_loop: &Bound<'_, LoopCore>, handle: &Bound<'_, PyAny>) -> Py
         Ran::Done => Ok(()),
         Ran::Raised(error) if is_exit(py, &error) => Err(error),
         Ran::Raised(error) => {
+            handle::track(handle);
             event_loop.call_method1(intern!(py, "_callback_failed"), (handle, error))?;
             Ok(())
         }

@@ -183,6 +183,7 @@ fn set(object: &Bound<'_, PyAny>, args: Arguments<'_, '_>, direction: Direction,
         }
     }
     let handle = handle::new_handle(event_loop, callback, PyTuple::new(py, rest)?, None)?;
+    handle::track(&handle);
     let entry = Obj::from(handle.clone());
     let given = (!descriptor.is_instance_of::<PyInt>()).then(|| Obj::from(descriptor.clone()));
     let mut former = None;

@@ -85,7 +85,12 @@ pub(crate) fn close(fd: OwnedFd) -> Result<(), Errno> {
 
 /// Moves a descriptor of the loop's own away from the standard streams' numbers (R10).
 pub(crate) fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Errno> {
-    if fd.as_raw_fd() >= FIRST { Ok(fd) } else { fcntl_dupfd_cloexec(&fd, FIRST) }
+    if is_standard_stream(fd.as_raw_fd()) { fcntl_dupfd_cloexec(&fd, FIRST) } else { Ok(fd) }
+}
+
+/// Whether the number is one that a descriptor of the loop's own must not have (R10).
+pub(crate) const fn is_standard_stream(number: RawFd) -> bool {
+    number < FIRST
 }
 
 /// A second descriptor of the loop's own for the same description.

@@ -4,7 +4,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`driver`] | [`SystemDriver`], the choice among the drivers at run time, and `Readiness`, which makes completions of a poller's reports |
-//! | `poller` | one file for each of `epoll`, `poll` and `select`, behind one contract |
+//! | `poller` | one module for each of `epoll`, `poll`, `select` and `uring`, behind one contract |
 //! | [`source`] | one open thing and how to read and write it without blocking and without touching flags that others share |
 //! | [`socket`], [`address`], [`file`](mod@file) | single operations for the world above, and socket addresses |
 //! | [`child`] | starting a program in a child process without waiting for it |

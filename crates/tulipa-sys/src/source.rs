@@ -264,6 +264,11 @@ impl Source {
         }
     }
 
+    /// Whether nobody closes it before the driver has, and its kind says that it can be waited for.
+    pub(crate) const fn is_held(&self) -> bool {
+        !matches!(self.kind, Kind::Watched | Kind::Device | Kind::Event)
+    }
+
     /// What to read and write.
     #[inline]
     pub(crate) fn io(&self) -> BorrowedFd<'_> {

@@ -20,6 +20,8 @@ pub(super) enum Event {
     ReaderGone { to: EndId },
     /// The reader has taken bytes, and their writer hears of it.
     Room { to: EndId, count: usize },
+    /// A write that went on in the background is over.
+    Landed { to: EndId },
     /// What a short read left behind shows up.
     Reveal { to: EndId },
     /// A connection reaches a listener.

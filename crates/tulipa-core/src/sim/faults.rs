@@ -32,6 +32,9 @@ pub struct Faults {
     pub short_reads: Chance,
     /// A write takes less than there is room for.
     pub short_writes: Chance,
+    /// A write goes on in the background: it is "not now" at first, and its count comes with the next attempt after a
+    /// report, as where threads write to a disk.
+    pub background_writes: Chance,
     /// What is written at once arrives in several pieces.
     pub cuts: Chance,
     /// How long a piece travels, in seconds, from the least to the most. The differences reorder connections against
@@ -86,6 +89,7 @@ impl Faults {
         Self {
             short_reads: Chance::NEVER,
             short_writes: Chance::NEVER,
+            background_writes: Chance::NEVER,
             cuts: Chance::NEVER,
             latency_secs: (0.0, 0.0),
             buffer_bytes: (65_536, 65_536),
@@ -128,9 +132,10 @@ impl Faults {
         let coin = Chance::percent(50.0);
         let longest = if dice.happens(coin) { 0.0 } else { 0.05 };
         let least = if dice.happens(coin) { dice.between(1, 64) } else { dice.between(64, 4096) };
-        Self {
+        let mut faults = Self {
             short_reads,
             short_writes,
+            background_writes: Chance::NEVER,
             cuts,
             latency_secs: (0.0, longest),
             buffer_bytes: (least, least * dice.between(1, 16)),
@@ -150,7 +155,11 @@ impl Faults {
             early_wakes,
             late_wakes_secs: if dice.happens(coin) { 0.0 } else { 0.01 },
             turn_secs: 1e-4,
+        };
+        if dice.happens(coin) {
+            faults.background_writes = Chance::percent(30.0);
         }
+        faults
     }
 }
 

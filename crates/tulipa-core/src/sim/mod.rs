@@ -280,7 +280,7 @@ impl Driver for SimDriver {
         assert!(offered > 0, "contract: a write needs something to write");
         self.expect_allowed(source, Direction::Write);
         self.orders.check(Operation::Write)?;
-        let attempt = self.stream_write(source.0, from)?;
+        let attempt = self.stream_write_or_begin(source.0, from)?;
         match attempt {
             Attempt::Done(count) => {
                 self.note(source, "write", count);

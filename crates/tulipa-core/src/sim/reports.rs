@@ -83,6 +83,7 @@ impl SimDriver {
             Event::Broken { to, code } => self.breaks(to, code),
             Event::ReaderGone { to } => self.reader_gone(to),
             Event::Room { to, count } => self.room_appears(to, count),
+            Event::Landed { to } => self.lands(to),
             Event::Reveal { to } => self.reveal(to),
             Event::Connected { listener, end, from } => self.connection_arrives(listener, end, from),
             Event::Datagram { from, to, bytes, source } => self.datagram_arrives(from, to, bytes, source),

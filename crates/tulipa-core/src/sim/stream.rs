@@ -25,6 +25,13 @@ pub(super) enum Wire {
     Local,
 }
 
+/// What is written in the background.
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    count: usize,
+    landed: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct StreamEnd {
     pub(super) peer: EndId,
@@ -41,6 +48,8 @@ pub(super) struct StreamEnd {
     broken_write: Option<Code>,
     /// The writing half was closed.
     finished: bool,
+    /// A write in the background, of so many bytes.
+    begun: Option<Begun>,
     /// Bytes written that the peer has not read yet.
     outstanding: usize,
     capacity: usize,
@@ -61,6 +70,7 @@ impl StreamEnd {
             broken_read: None,
             broken_write: None,
             finished: false,
+            begun: None,
             outstanding: 0,
             capacity: capacity.max(1),
             last_arrival: Instant::default(),
@@ -85,7 +95,11 @@ impl StreamEnd {
         Readiness {
             read: self.reads && (self.visible() > 0 || self.broken_read.is_some() || at_end),
             // Like a kernel, tells of room only when there is enough to be worth it.
-            write: self.writes && (self.broken_write.is_some() || self.room() * 3 >= self.capacity),
+            write: self.writes
+                && match &self.begun {
+                    Some(begun) => begun.landed,
+                    None => self.broken_write.is_some() || self.room() * 3 >= self.capacity,
+                },
             hangup: self.ended || broken,
             broken,
         }
@@ -141,6 +155,35 @@ impl SimDriver {
         let when = self.clock.now().after(self.latency(peer));
         self.clock.note(when, Event::Room { to: peer, count });
         Ok(Attempt::Done(count))
+    }
+
+    /// The same as [`SimDriver::stream_write`], sometimes in the background: then the count comes with a later attempt.
+    pub(super) fn stream_write_or_begin(&mut self, id: EndId, from: &[IoSlice<'_>]) -> Result<Attempt<usize>, Code> {
+        let waits = self.last_call;
+        let stream = self.stream(id)?;
+        if let Some(Begun { count, landed }) = stream.begun {
+            if !landed && !waits {
+                return Ok(Attempt::Pending);
+            }
+            let offered: usize = from.iter().map(|slice| slice.len()).sum();
+            assert!(count <= offered, "contract: {id} was offered less than before");
+            stream.begun = None;
+            if count < offered {
+                self.clock.note(self.clock.now(), Event::Room { to: id, count: 0 });
+            }
+            return Ok(Attempt::Done(count));
+        }
+        let attempt = self.stream_write(id, from)?;
+        if let Attempt::Done(count) = attempt
+            && !waits
+            && self.dice.happens(self.faults.background_writes)
+        {
+            let when = self.clock.now().after(self.latency(id));
+            self.clock.note(when, Event::Landed { to: id });
+            self.stream(id)?.begun = Some(Begun { count, landed: false });
+            return Ok(Attempt::Pending);
+        }
+        Ok(attempt)
     }
 
     /// Sends bytes on their way, as many as there is room for.
@@ -295,6 +338,14 @@ impl SimDriver {
             self.trace.add(self.clock.now(), to, "reader gone", 0);
             self.news(to, Direction::Read);
             self.news(to, Direction::Write);
+        }
+    }
+
+    /// A write that went on in the background is over.
+    pub(super) fn lands(&mut self, id: EndId) {
+        if let Ok(StreamEnd { begun: Some(begun), .. }) = self.stream(id) {
+            begun.landed = true;
+            self.news(id, Direction::Write);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The rules on top of `stream/mod.rs`, one by one.
 
-use tulipa_core::sim::{EndId, Faults, Operation, codes};
+use tulipa_core::sim::{Chance, EndId, Faults, Operation, codes};
 use tulipa_core::{Attempt, Ends, Token, Written};
 
 use crate::bench::Bench;
@@ -157,6 +157,39 @@ fn rule_2_clearing_the_loop_writes_first() {
     assert_eq!(writes(&mut bench), 0);
     bench.lp.clear();
     assert_eq!(peer_reads(&mut bench, peer), "last words");
+    assert_eq!(bench.sim().open(), 0);
+}
+
+#[test]
+fn what_is_written_in_the_background_counts_until_it_is_done() {
+    let faults = Faults { background_writes: Chance::percent(100.0), latency_secs: (0.01, 0.01), ..Faults::none() };
+    let (mut bench, token, peer) = begun(faults);
+    bench.lp.set_marks(token, 5, 2);
+    assert_eq!(bench.lp.write(token, b"one two ".to_vec()), Written::Pause);
+    assert_eq!(bench.lp.buffer_size(token), 8);
+    bench.lp.write(token, b"three".to_vec());
+    bench.lp.close(token);
+    let mut arrived = String::new();
+    while bench.lp.transport(token).is_some() {
+        let steps = bench.turn();
+        assert!(!steps.iter().any(|step| step.starts_with("lost")) || arrived.ends_with("three"), "{arrived}");
+        arrived += &peer_reads(&mut bench, peer).replace("nothing", "");
+        if arrived.ends_with("end") {
+            break;
+        }
+    }
+    assert_eq!(arrived, "one two threeend");
+}
+
+#[test]
+fn clearing_the_loop_waits_for_what_is_written_in_the_background() {
+    let faults = Faults { background_writes: Chance::percent(100.0), ..small_buffers(6) };
+    let (mut bench, token, peer) = begun(faults);
+    bench.lp.write(token, b"one ".to_vec());
+    bench.lp.write(token, b"two ".to_vec());
+    assert_eq!(bench.lp.buffer_size(token), 8, "the first is under way");
+    bench.lp.clear();
+    assert_eq!(peer_reads(&mut bench, peer), "one tw", "as much as there is room for");
     assert_eq!(bench.sim().open(), 0);
 }
 

@@ -8,6 +8,8 @@
 //! 2. What is parked holds nothing: all slots are empty, weak references are cleared, and the reference to the type is
 //!    given back.
 //! 3. The pool is touched by threads that hold the global interpreter lock. Without one, nothing is parked.
+//! 4. An instance begins untracked: the collector neither sees it nor spends time on it. What it refers to then counts as
+//!    alive, which is right as long as whoever keeps the instance is. [`track`] ends that.
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -21,7 +23,7 @@ use pyo3::types::{PyTuple, PyType};
 use super::native_type::{Fields, NativeClass};
 
 /// How many are parked at most.
-const PARKED_MAX: usize = 512;
+const PARKED_MAX: usize = 1024;
 
 /// Fields of a type whose instances are used again.
 pub(crate) trait Pooled: Fields + 'static {
@@ -116,7 +118,7 @@ impl<F: Pooled> PooledClass<F> {
         &self.class
     }
 
-    /// A new instance with all slots and fields empty.
+    /// A new instance with all slots and fields empty, untracked (rule 4).
     ///
     /// # Errors
     /// `MemoryError`.
@@ -125,18 +127,39 @@ impl<F: Pooled> PooledClass<F> {
         let class = self.class.class(py);
         let parked = F::pool().take(py);
         if parked.is_null() {
-            return self.class.alloc(class);
+            let made = self.class.alloc(class)?;
+            // SAFETY: a new instance is tracked.
+            unsafe { ffi::PyObject_GC_UnTrack(made.as_ptr().cast()) };
+            return Ok(made);
         }
         // SAFETY: a parked object is memory of an instance of exactly this type (rule 1), with empty slots (rule 2), which
-        // are a valid state of it, and so are zeroes for the fields behind them, by `Fields`. It is untracked, and is
-        // tracked once.
+        // are a valid state of it, and so are zeroes for the fields behind them, by `Fields`.
         unsafe {
             ffi::PyObject_Init(parked, class.as_type_ptr());
             ptr::write_bytes(parked.byte_offset(self.class.offset()).cast::<F>(), 0, 1);
-            ffi::PyObject_GC_Track(parked.cast());
             Ok(Bound::from_owned_ptr(py, parked))
         }
     }
+}
+
+/// Lets the collector see an object that it may not have seen so far. Runs no Python code.
+#[inline]
+pub(crate) fn track(object: &Bound<'_, PyAny>) {
+    // SAFETY: attached; an object of a type that the collector knows, or of another, which is left alone.
+    unsafe {
+        let object = object.as_ptr();
+        if ffi::PyObject_IS_GC(object) != 0 && ffi::PyObject_GC_IsTracked(object) == 0 {
+            ffi::PyObject_GC_Track(object.cast());
+        }
+    }
+}
+
+/// Whether nobody else has a reference to the object.
+#[inline]
+pub(crate) fn is_ours_alone(object: &Bound<'_, PyAny>) -> bool {
+    // Without a global lock a count says little.
+    // SAFETY: attached.
+    cfg!(not(Py_GIL_DISABLED)) && unsafe { ffi::Py_REFCNT(object.as_ptr()) } == 1
 }
 
 /// The offsets of all slots of a class whose instances have nothing else; nothing if they do.

@@ -17,11 +17,12 @@ use crate::poller::epoll::{Epoll, EpollNap};
 use crate::poller::poll::{Poll, PollNap};
 use crate::poller::select::{Select, SelectNap};
 use crate::poller::shell::{Shell, ShellNap};
+use crate::poller::uring::{Uring, UringNap};
 use crate::source::Source;
 use crate::waker::Waker;
 
 /// The names that [`SystemDriver::open`] knows.
-pub const NAMES: &[&str] = &["epoll", "poll", "select"];
+pub const NAMES: &[&str] = &["epoll", "poll", "select", "io_uring"];
 
 /// The driver for a program that does not choose.
 pub const DEFAULT: &str = "epoll";
@@ -36,6 +37,7 @@ enum Chosen {
     Epoll(Readiness<Epoll>),
     Poll(Readiness<Poll>),
     Select(Readiness<Select>),
+    Uring(Readiness<Uring>),
     Closed(Readiness<Shell>),
 }
 
@@ -48,6 +50,7 @@ enum ChosenNap {
     Epoll(ReadinessNap<EpollNap>),
     Poll(ReadinessNap<PollNap>),
     Select(ReadinessNap<SelectNap>),
+    Uring(ReadinessNap<UringNap>),
     Closed(ReadinessNap<ShellNap>),
 }
 
@@ -76,9 +79,24 @@ impl fmt::Display for OpenError {
             }
             Self::Refused { name, code } => {
                 let reason = std::io::Error::from_raw_os_error(code.0);
-                write!(f, "the system refuses to open the driver {name:?}: {reason}")
+                write!(f, "the system refuses to open the driver {name:?}: {reason}")?;
+                match why_no_ring(*code).filter(|_| *name == "io_uring") {
+                    Some(why) => write!(f, "; {why}, and {DEFAULT:?} is the driver that works everywhere"),
+                    None => Ok(()),
+                }
             }
         }
+    }
+}
+
+/// What io_uring_setup(2) means by an error, or who else has made it that.
+const fn why_no_ring(code: Code) -> Option<&'static str> {
+    match Errno::from_raw_os_error(code.0) {
+        Errno::PERM => Some("io_uring is forbidden here, by the setting kernel.io_uring_disabled or by the container"),
+        Errno::NOSYS => Some("there is no io_uring in this kernel or for this processor, or the container hides it"),
+        Errno::INVAL => Some("it needs Linux 5.19 or later"),
+        Errno::NOMEM => Some("a ring needs memory that stays, of which there is too little (ulimit -l)"),
+        _ => None,
     }
 }
 
@@ -91,6 +109,7 @@ macro_rules! chosen {
             Chosen::Epoll($driver) => $call,
             Chosen::Poll($driver) => $call,
             Chosen::Select($driver) => $call,
+            Chosen::Uring($driver) => $call,
             Chosen::Closed($driver) => $call,
         }
     };
@@ -106,6 +125,7 @@ impl SystemDriver {
             "epoll" => ("epoll", Readiness::open().map(|(driver, waker)| (Chosen::Epoll(driver), waker))),
             "poll" => ("poll", Readiness::open().map(|(driver, waker)| (Chosen::Poll(driver), waker))),
             "select" => ("select", Readiness::open().map(|(driver, waker)| (Chosen::Select(driver), waker))),
+            "io_uring" => ("io_uring", Readiness::open().map(|(driver, waker)| (Chosen::Uring(driver), waker))),
             _ => return Err(OpenError::Unknown { name: name.to_owned() }),
         };
         let (chosen, waker) = opened.map_err(|code| OpenError::Refused { name, code })?;
@@ -126,6 +146,7 @@ impl SystemDriver {
             Chosen::Epoll(_) => "epoll",
             Chosen::Poll(_) => "poll",
             Chosen::Select(_) => "select",
+            Chosen::Uring(_) => "io_uring",
             Chosen::Closed(_) => "closed",
         }
     }
@@ -210,6 +231,7 @@ impl Driver for SystemDriver {
             Chosen::Epoll(driver) => ChosenNap::Epoll(driver.nap()),
             Chosen::Poll(driver) => ChosenNap::Poll(driver.nap()),
             Chosen::Select(driver) => ChosenNap::Select(driver.nap()),
+            Chosen::Uring(driver) => ChosenNap::Uring(driver.nap()),
             Chosen::Closed(driver) => ChosenNap::Closed(driver.nap()),
         })
     }
@@ -219,6 +241,7 @@ impl Driver for SystemDriver {
             (Chosen::Epoll(driver), ChosenNap::Epoll(nap)) => driver.woken(nap),
             (Chosen::Poll(driver), ChosenNap::Poll(nap)) => driver.woken(nap),
             (Chosen::Select(driver), ChosenNap::Select(nap)) => driver.woken(nap),
+            (Chosen::Uring(driver), ChosenNap::Uring(nap)) => driver.woken(nap),
             // The driver was closed while the nap was out: there is nobody left to tell.
             _ => {}
         }
@@ -236,6 +259,7 @@ impl Nap for SystemNap {
             ChosenNap::Epoll(nap) => nap.sleep(timeout),
             ChosenNap::Poll(nap) => nap.sleep(timeout),
             ChosenNap::Select(nap) => nap.sleep(timeout),
+            ChosenNap::Uring(nap) => nap.sleep(timeout),
             ChosenNap::Closed(nap) => nap.sleep(timeout),
         }
     }

@@ -199,7 +199,7 @@ where
             return Ok(());
         }
         let urgent = source.mode == Mode::Stream;
-        let request = Request { token, interest, write_blocked: source.write_blocked, urgent };
+        let request = Request { token, interest, write_blocked: source.write_blocked, urgent, held: source.is_held() };
         source.reporting = match self.poller.add(source.polled(), request) {
             Ok(registration) => Reporting::Poller(registration),
             Err(refused)

@@ -16,7 +16,7 @@
 //!   there.
 
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
@@ -61,6 +61,11 @@ pub(crate) struct EpollNap {
 }
 
 impl Epoll {
+    /// The epoll itself, which can be polled.
+    pub(crate) fn number(&self) -> RawFd {
+        self.epoll.as_raw_fd()
+    }
+
     fn holder(&self, fd: BorrowedFd<'_>) -> u64 {
         let number = usize::try_from(fd.as_raw_fd()).unwrap_or(usize::MAX);
         self.holders.get(number).copied().unwrap_or(NOBODY)
@@ -316,7 +321,7 @@ const fn is_empty(interest: Interest) -> bool {
 }
 
 fn entry(request: &Request) -> (EventData, EventFlags) {
-    let Request { token, interest, write_blocked, urgent } = *request;
+    let Request { token, interest, write_blocked, urgent, .. } = *request;
     let edge = interest.trigger == Trigger::Edge;
     let mut flags = EventFlags::empty();
     flags.set(EventFlags::ET, edge);

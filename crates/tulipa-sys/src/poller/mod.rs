@@ -8,6 +8,25 @@ pub(crate) mod poll;
 pub(crate) mod select;
 pub(crate) mod shell;
 mod table;
+#[cfg(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64",
+    target_arch = "loongarch64",
+    target_arch = "powerpc64"
+))]
+pub(crate) mod uring;
+/// Where the crate `io-uring` has no bindings.
+#[cfg(not(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64",
+    target_arch = "loongarch64",
+    target_arch = "powerpc64"
+)))]
+pub(crate) mod uring {
+    pub(crate) use super::shell::{Shell as Uring, ShellNap as UringNap};
+}
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -24,6 +43,8 @@ pub(crate) struct Request {
     pub(crate) write_blocked: bool,
     /// Reading stops at the mark of urgent data, so a short read does not show that nothing follows once there is any.
     pub(crate) urgent: bool,
+    /// Whoever may close it tells the driver before, and it is of a kind that can be waited for.
+    pub(crate) held: bool,
 }
 
 /// What a poller remembers of a descriptor that it reports on.

@@ -28,7 +28,7 @@ impl Poller for Shell {
     type Nap = ShellNap;
 
     fn open() -> Result<(Self, Waker), Code> {
-        Err(REFUSED)
+        Err(code(Errno::NOSYS))
     }
 
     fn add(&mut self, _fd: BorrowedFd<'_>, _request: Request) -> Result<Registration, Code> {

@@ -50,6 +50,54 @@ fn a_level_is_reported_for_as_long_as_it_lasts() {
 }
 
 #[test]
+fn a_level_that_has_fallen_before_the_wait_is_not_reported() {
+    // Whoever is told would block in a read of what somebody else has taken.
+    on_every_driver(|world| {
+        let (near, mut far) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        let mut source = Source::watched(std::os::fd::AsRawFd::as_raw_fd(&near)).expect("a number");
+        let token = world.attach(&mut source, level(READ));
+        for count in 0..3 {
+            world.silent(token);
+            far.write_all(b"hello").expect("sent");
+            (&near).read_exact(&mut [0; 5]).expect("received");
+            if count == 1 {
+                assert!(world.sleep(Some(0.001)).is_empty());
+            }
+        }
+        world.silent(token);
+        world.close(source);
+    });
+}
+
+#[test]
+fn edges_are_not_lost_where_nobody_looks_for_long() {
+    // More changes than a ring holds completions.
+    on_every_driver(|world| {
+        let (mut source, mut peer) = tcp();
+        let token = world.attach(&mut source, READ);
+        let (mut other, mut friend) = unix();
+        let quiet = world.attach(&mut other, READ);
+        world.silent(token);
+        for _ in 0..6000 {
+            peer.write_all(b"x").expect("sent");
+            while world.read(&mut source).is_none() {}
+        }
+        world.glance();
+        world.silent(token);
+        for _ in 0..3 {
+            peer.write_all(b"x").expect("sent");
+            world.readable(token);
+            assert_eq!(world.read(&mut source).as_deref(), Some(&b"x"[..]));
+            friend.write_all(b"y").expect("sent");
+            world.readable(quiet);
+            assert_eq!(world.read(&mut other).as_deref(), Some(&b"y"[..]));
+        }
+        world.close(source);
+        world.close(other);
+    });
+}
+
+#[test]
 fn nobody_is_told_of_room_that_was_never_missed() {
     // A report that a new connection can be written to would cost each one a turn, and each message on a Unix socket.
     on_every_driver(|world| {

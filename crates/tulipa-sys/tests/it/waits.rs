@@ -1,11 +1,12 @@
 //! Sleeping, and being woken.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
+use rustix::io::Errno;
 use tulipa_core::{Driver, Nap, Wake};
 use tulipa_sys::{Descriptor, NAMES, OpenError, Source, SystemDriver};
 
-use crate::world::{READ, on_every_driver, token, unix};
+use crate::world::{BOTH, READ, World, level, on_every_driver, token, unix};
 
 #[test]
 fn a_wait_ends_no_earlier_than_its_timeout() {
@@ -135,6 +136,88 @@ fn the_driver_may_be_used_while_a_wait_is_under_way() {
 }
 
 #[test]
+fn what_is_registered_during_a_wait_is_seen_by_it_or_ends_it() {
+    on_every_driver(|world| {
+        if ["poll", "select"].contains(&world.driver.name()) {
+            // They wait for what there was when the wait began.
+            return;
+        }
+        for round in 0..20 {
+            let (mut source, mut peer) = unix();
+            let mut nap = world.driver.nap();
+            let thread = std::thread::spawn(move || {
+                nap.sleep(None).expect("slept");
+                nap
+            });
+            if round % 2 == 0 {
+                // More often than not the wait is under way by then.
+                std::thread::yield_now();
+            }
+            let token = world.attach(&mut source, READ);
+            peer.write_all(b"hello").expect("sent");
+            world.driver.woken(thread.join().expect("joined"));
+            let mut seen: Vec<_> = std::iter::from_fn(|| world.driver.next_completion()).collect();
+            seen.extend(world.glance());
+            assert!(seen.iter().any(|seen| seen.token == token && seen.readable));
+            world.close(source);
+        }
+    });
+}
+
+#[test]
+fn a_driver_goes_from_thread_to_thread() {
+    // Registered in one that then ends, waited on in another, closed in a third.
+    on_every_driver(|world| {
+        let name = world.driver.name();
+        let Some(mut world) = World::open(name) else { return };
+        let (mut source, mut peer) = unix();
+        let (mut watched, mut other) = unix();
+        let first = std::thread::spawn(move || {
+            let tokens = [world.attach(&mut source, BOTH), world.attach(&mut watched, level(READ))];
+            assert!(world.glance().is_empty());
+            (world, source, watched, tokens)
+        });
+        let (mut world, mut source, mut watched, tokens) = first.join().expect("joined");
+        for _ in 0..2 {
+            peer.write_all(b"hello").expect("sent");
+            world.readable(tokens[0]);
+            assert!(world.read(&mut source).is_some());
+            other.write_all(b"hello").expect("sent");
+            world.readable(tokens[1]);
+            assert!(world.read(&mut watched).is_some());
+        }
+        world.silent(tokens[0]);
+        world.silent(tokens[1]);
+        world.waker.wake();
+        assert!(world.sleep(None).is_empty());
+        let last = std::thread::spawn(move || {
+            world.close(source);
+            world.close(watched);
+            world.driver.shut();
+        });
+        last.join().expect("joined");
+        assert_eq!(peer.read(&mut [0; 5]).expect("the end"), 0);
+        assert_eq!(other.read(&mut [0; 5]).expect("the end"), 0);
+    });
+}
+
+#[test]
+fn a_driver_that_is_refused_says_why_and_what_to_do() {
+    for (errno, why) in [
+        (Errno::PERM, "kernel.io_uring_disabled"),
+        (Errno::NOSYS, "no io_uring"),
+        (Errno::INVAL, "Linux 5.19"),
+        (Errno::NOMEM, "ulimit -l"),
+    ] {
+        let code = crate::world::errno(errno);
+        let text = OpenError::Refused { name: "io_uring", code }.to_string();
+        assert!(text.contains("io_uring") && text.contains(why) && text.contains("epoll"), "{text}");
+        let other = OpenError::Refused { name: "poll", code }.to_string();
+        assert!(!other.contains(why), "{other}");
+    }
+}
+
+#[test]
 fn a_device_that_is_always_ready_keeps_the_loop_awake_only_while_it_is_read() {
     on_every_driver(|world| {
         let zero = std::fs::File::open("/dev/zero").expect("opened");
@@ -154,8 +237,9 @@ fn a_driver_that_does_not_exist_is_named_with_those_that_do() {
     assert_eq!(error, OpenError::Unknown { name: "kqueue".to_owned() });
     for name in NAMES {
         assert!(error.to_string().contains(name));
-        let (driver, _) = SystemDriver::open(name).expect("a driver");
-        assert_eq!(driver.name(), *name);
+        if let Some(world) = World::open(name) {
+            assert_eq!(world.driver.name(), *name);
+        }
     }
     // The token is only there to show that any number makes one.
     assert_ne!(token(), token());

@@ -40,6 +40,8 @@ pub(crate) struct World {
     pub(crate) inbox: Calls,
     pub(crate) dice: Dice,
     pub(crate) phase: Phase,
+    /// What is written may go on in the background.
+    pub(crate) background_writes: bool,
     /// How many things the program and its peers may still do of their own will.
     pub(crate) acts_left: usize,
     pub(crate) turn: usize,
@@ -63,6 +65,7 @@ impl World {
     pub(crate) fn new(seed: Seed) -> Self {
         let mut dice = seed.part(1).dice();
         let faults = if dice.happens(Chance::percent(10.0)) { Faults::none() } else { Faults::seeded(seed) };
+        let background_writes = faults.background_writes != Chance::NEVER;
         let (lp, inbox) = new_loop(SimDriver::new(seed, faults));
         let favourite = [Favourite::Streams, Favourite::Streams, Favourite::Watches, Favourite::Datagrams];
         let favourite = *dice.pick(&favourite).unwrap();
@@ -72,6 +75,7 @@ impl World {
             inbox,
             dice,
             phase: Phase::Wild,
+            background_writes,
             acts_left,
             turn: 0,
             next_id: 0,
