@@ -145,6 +145,18 @@ def test_misuse_is_named_and_exits_with_2(tmp_path, arguments, complaint):
     assert "Traceback" not in found.stderr
 
 
+def test_a_wrong_driver_variable_is_named(tmp_path):
+    found = run(PIPE, "stdio:", "exec:cat", cwd=tmp_path, TULIPA_DRIVER="bogus")
+    assert found.returncode == 2
+    assert "unknown driver 'bogus' (from the environment variable TULIPA_DRIVER)" in found.stderr
+
+
+@pytest.mark.parametrize("driver", ["poll", "select"])
+def test_any_driver_does(tmp_path, driver):
+    found = run(PIPE, "stdio:", "exec:cat", cwd=tmp_path, stdin="tulip", TULIPA_DRIVER=driver)
+    assert (found.returncode, found.stdout, found.stderr) == (0, "tulip", "")
+
+
 def test_help_names_every_kind(tmp_path):
     found = run(PIPE, "--help", cwd=tmp_path)
     assert (found.returncode, found.stderr) == (0, "")

@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     pipe.add_arguments(piping)
     options = parser.parse_args(given)
     if options.command == "pipe":
+        _check_driver(piping, None)
         return pipe.run(piping, options)
     return information.show(as_json=options.json)
 
@@ -81,15 +82,18 @@ def _run(given: list[str]) -> int:
         parser.error(f"argument expected for the {kind} option")
     if options.driver is not None:
         os.environ[_DRIVER_VARIABLE] = options.driver
-    if os.environ.get(_DRIVER_VARIABLE):
-        # Say now what is wrong with it, not from inside the program.
-        try:
-            tulipa.new_event_loop(options.driver).close()
-        except ValueError as exc:
-            parser.error(str(exc))
-
+    _check_driver(parser, options.driver)
     load = {"-m": program.Module, "-c": program.Code, "file": program.Script}[kind]
     return running.run(load(name, rest))
+
+
+def _check_driver(parser: argparse.ArgumentParser, name: str | None) -> None:
+    """Say now what is wrong with the driver, not from inside the program."""
+    if os.environ.get(_DRIVER_VARIABLE):
+        try:
+            tulipa.new_event_loop(name).close()
+        except ValueError as exc:
+            parser.error(str(exc))
 
 
 def _split(given: list[str]) -> tuple[list[str], tuple[str, str | None] | None, list[str]]:
