@@ -32,6 +32,8 @@ __all__ = ["accept", "accept_all", "open_end"]
 # The most that fits in a datagram over IPv4 and Ethernet without being cut up, in bytes.
 _DATAGRAM = 1472
 _CONNECTIONS_WAITING = 128
+# How long one address of a name has before the next one is tried beside it, in seconds (RFC 8305).
+_NEXT_ADDRESS = 0.25
 # How long until the reader of a pipe is looked for again, in seconds: no event tells of it.
 _LOOK_AGAIN = 0.05
 
@@ -90,7 +92,9 @@ def _socket_path(address: Address) -> str:
 async def _open_tcp(address: Address, waiting: Waiting, reads: bool, writes: bool) -> End:
     loop = asyncio.get_running_loop()
     place: Any = (address.host, address.port)
-    transport, _ = await loop.create_connection(lambda: waiting, *place, family=_family(address))
+    transport, _ = await loop.create_connection(
+        lambda: waiting, *place, family=_family(address), happy_eyeballs_delay=_NEXT_ADDRESS
+    )
     return End(address, transport, waiting)
 
 
