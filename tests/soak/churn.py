@@ -79,7 +79,8 @@ async def rest(loop) -> None:
     me = asyncio.current_task()
     for turn in range(TURNS_TO_REST):
         if asyncio.all_tasks() == {me} and not list(loop._transports.values()):
-            while threads_named("tulipa-files"):  # they end when they have had nothing to do for a while
+            # They end when they have had nothing to do for a while.
+            while threads_named("tulipa-files") or threads_named("tulipa-storage"):
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0)  # the handle of the present turn holds what this task waited for
             return
