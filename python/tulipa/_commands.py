@@ -5,7 +5,8 @@ Lives here: `connect_child`, `open_child`, and the transports behind them. Not h
 
 1. Whatever fails or is cancelled before the transport is there, the child is killed and reaped, and everything is
    closed (R5).
-2. The child's life is its own: closing the transport closes its input and output, and kills nobody.
+2. The child's life is its own: closing the transport closes its input and output, and kills nobody. A terminal that has
+   ended is not hung up before its child has ended by itself.
 3. A child need not read its input to the end. What it does not take is dropped, as `communicate()` does, and its
    output is read all the same.
 """
@@ -150,22 +151,17 @@ class _Terminal:
         self.options: dict[str, Any] = {"controlling_terminal": True}
         self.stdin = self.stdout = self.stderr = pty.slave
         self.kind = pty.transport_kind(_ChildOnPty)
-        self._pty: Pty | None = pty
+        self._pty = pty
 
     def close_childs(self) -> None:
-        if self._pty is not None:
-            self._pty.close_slave()
+        self._pty.close_slave()
 
     def take(self) -> tuple[Any, Any]:
         """The sides of the transport, which somebody else closes from now on."""
-        assert self._pty is not None
-        sides = self._pty.sides(current_loop())
-        self._pty = None
-        return sides
+        return self._pty.sides()
 
     def close_all(self) -> None:
-        if self._pty is not None:
-            self._pty.close()
+        self._pty.close()
 
 
 class ChildTransport(JoinedTransport):
@@ -224,7 +220,26 @@ class ChildTransport(JoinedTransport):
 
 
 class _ChildOnPty(PtyTransport, ChildTransport):
+    _letting_go: asyncio.Task[None] | None = None
+
     @property
     def pty(self) -> Pty:
         """The pseudo-terminal that the child runs on."""
         return self._pty
+
+    def _tell_eof(self) -> None:
+        super()._tell_eof()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Close the pseudo-terminal; after its end not before the child has ended, too."""
+        if not self._eof_told or self._process.returncode is not None:
+            super()._let_go()
+        elif self._letting_go is None:
+            self._letting_go = self._loop.create_task(self._let_go_after_child())
+
+    async def _let_go_after_child(self) -> None:
+        try:
+            await self._process.wait()
+        finally:
+            self._pty.close()

@@ -22,11 +22,17 @@ from ._transports import ReadPipeTransport, WritePipeTransport
 __all__ = ["PipeMixin"]
 
 
+# All masters of pseudo-terminals are this one device, each of a terminal of its own.
+_PTY_MASTERS = 5, 2
+
+
 class PipeMixin(Host):
     """Makes the transports of pipes."""
 
-    #: A transport that reads from a pipe, terminal or socket, by device and inode.
-    _readers: WeakValueDictionary[tuple[int, int], ReadPipeTransport] | None = None
+    def __init__(self) -> None:
+        super().__init__()
+        # A transport that reads from a pipe, terminal or socket, by device and inode.
+        self._readers: WeakValueDictionary[tuple[int, int], ReadPipeTransport] | None = None
 
     def _make_read_pipe_transport(
         self,
@@ -48,6 +54,8 @@ class PipeMixin(Host):
         stat = os.fstat(number)
         if not (S_ISFIFO(stat.st_mode) or S_ISSOCK(stat.st_mode) or os.isatty(number)):
             return  # files have positions of their own, and devices are endless
+        if (os.major(stat.st_rdev), os.minor(stat.st_rdev)) == _PTY_MASTERS:
+            return
         if self._readers is None:
             self._readers = WeakValueDictionary()
         identity = stat.st_dev, stat.st_ino

@@ -15,13 +15,13 @@ import functools
 import os
 import struct
 import termios
+import warnings
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from ._duplex import LIMIT, connect_duplex, open_duplex
 from ._joining import JoinedTransport
-from ._loop import Loop
 from ._run import current_loop
 
 __all__ = ["Pty", "PtyTransport", "open_pty"]
@@ -61,10 +61,14 @@ class Pty:
     A context manager that closes what is still open.
     """
 
+    _master = -1
+    _slave = -1
+
     def __init__(self, master: int, slave: int) -> None:
         self._path = os.ttyname(slave)
-        self._master: int = master
-        self._slave: int = slave
+        self._master = master
+        self._slave = slave
+        self.transport: PtyTransport | None = None
 
     def __repr__(self) -> str:
         return f"<{self.__class__.__name__} {self._path}{' closed' if self._master < 0 else ''}>"
@@ -104,27 +108,33 @@ class Pty:
     async def connect(self, protocol_factory: Callable[[], _ProtocolT]) -> tuple[PtyTransport, _ProtocolT]:
         """Return a transport of the master, and its protocol: what is written is typed, what is read is shown.
 
-        The transport owns the pseudo-terminal, and closes it when it is closed itself. Raises as
-        `loop.connect_read_pipe`; RuntimeError if there is a transport already.
+        Closing the transport closes the pseudo-terminal; reading its end does not. Raises as `loop.connect_read_pipe`;
+        RuntimeError if there is a transport already.
         """
         loop = current_loop()
-        reading, writing = self.sides(loop)
+        reading, writing = self.sides()
         return await connect_duplex(loop, protocol_factory, reading, writing, self.transport_kind())
 
     async def streams(self, limit: int = LIMIT) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Return the same as a stream reader and a stream writer."""
         loop = current_loop()
-        reading, writing = self.sides(loop)
+        reading, writing = self.sides()
         return await open_duplex(loop, reading, writing, self.transport_kind(), limit)
 
     def transport_kind(self, kind: type[PtyTransport] | None = None, **options: Any) -> Callable[..., PtyTransport]:
         """What makes the transport of its halves."""
         return functools.partial(kind or PtyTransport, pty=self, **options)
 
-    def sides(self, loop: Loop) -> tuple[Any, Any]:
+    def sides(self) -> tuple[Any, Any]:
         """What the transport reads and what it writes, which are two: each half of a transport owns a number."""
-        loop._ensure_fd_unused(self)
-        return self, os.fdopen(os.dup(self.fileno()), "wb", 0)
+        if self.transport is not None:
+            raise RuntimeError(f"{self!r} is used by transport {self.transport!r}")
+        reading = os.fdopen(os.dup(self.fileno()), "rb", 0)
+        try:
+            return reading, os.fdopen(os.dup(self.fileno()), "wb", 0)
+        except BaseException:
+            reading.close()
+            raise
 
     def end_of_input(self) -> bytes | None:
         """What has to be typed at the beginning of a line to end the input; None if the terminal has no lines now."""
@@ -144,7 +154,7 @@ class Pty:
             os.close(slave)
 
     def close(self) -> None:
-        """Close both descriptors. A transport that was made of it calls this; abort that instead."""
+        """Close both descriptors; a transport that was made of it has others, and closes those itself."""
         self.close_slave()
         master, self._master = self._master, -1
         if master >= 0:
@@ -159,6 +169,8 @@ class Pty:
         self.close()
 
     def __del__(self) -> None:
+        if self._master >= 0:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
         self.close()
 
 
@@ -168,7 +180,9 @@ class PtyTransport(JoinedTransport):
     def __init__(self, *args: Any, pty: Pty, **options: Any) -> None:
         self._pty = pty
         self._at_line_start = True
+        self._ends_by_itself = False
         super().__init__(*args, **options)
+        pty.transport = self
 
     @property
     def pty(self) -> Pty:
@@ -194,7 +208,25 @@ class PtyTransport(JoinedTransport):
         key = self._pty.end_of_input() or b""
         self._writer.write(key if self._at_line_start else 2 * key)
 
+    def close(self) -> None:
+        """Close the transport and the pseudo-terminal, after what is written; that hangs up on whoever uses it."""
+        super().close()
+        if not self._ends_by_itself:
+            self._let_go()
+
+    def _force_close(self, exc: BaseException | None) -> None:
+        super()._force_close(exc)
+        self._pty.close()
+
     def _tell_eof(self) -> None:
-        super()._tell_eof()
-        # The terminal is gone, for both directions.
-        self.close()
+        # The terminal is gone for both directions. It is not let go of: who has just closed it may be about to end in
+        # peace, and would be ended by the hang-up instead.
+        self._ends_by_itself = True
+        try:
+            super()._tell_eof()
+            self.close()
+        finally:
+            self._ends_by_itself = False
+
+    def _let_go(self) -> None:
+        self._pty.close()

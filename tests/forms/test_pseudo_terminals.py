@@ -111,6 +111,19 @@ async def test_closing_hangs_up(loop, pty):
         os.close(other)
 
 
+async def test_two_terminals_at_once(loop, pty):
+    """Their masters are one device, and yet two things: nobody is warned."""
+    first = await pty.connect(Recorder)
+    with tulipa.open_pty() as other:
+        second = await other.connect(Recorder)
+        os.write(pty.slave, b"one")
+        os.write(other.slave, b"two")
+        for (transport, protocol), text in ((first, b"one"), (second, b"two")):
+            await protocol.until_data(3)
+            assert protocol.data == text
+            await ended(transport, protocol)
+
+
 async def test_there_is_one_transport(loop, pty):  # G12
     transport, protocol = await pty.connect(Recorder)
     with pytest.raises(RuntimeError, match="used by transport"):
@@ -127,7 +140,8 @@ async def test_a_factory_that_fails_leaves_nothing(loop, pty):  # R5
     with pytest.raises(LookupError):
         await pty.connect(broken)
     await turns(2)
-    assert repr(pty).endswith("closed>")
+    transport, protocol = await pty.connect(Recorder)
+    await ended(transport, protocol)
 
 
 @pytest.mark.parametrize("steps", range(4))
@@ -161,6 +175,27 @@ async def test_flow_is_controlled_both_ways(loop, pty):  # G17
     transport.resume_reading()
     await protocol.until_data(12)
     await ended(transport, protocol)
+
+
+async def test_the_end_does_not_hang_up_on_a_child_that_is_about_to_end(loop, pty):
+    """Closing the terminal is the last but one thing that most programs do."""
+    source = "import os, time\nos.closerange(0, 3)\ntime.sleep(0.05)\nos._exit(7)"
+    reader, writer = await tulipa.open_child(sys.executable, "-S", "-c", source, pty=pty)
+    assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
+    assert await writer.transport.wait() == 7
+    while not repr(pty).endswith("closed>"):
+        await asyncio.sleep(0.001)
+
+
+async def test_aborting_hangs_up_even_then(loop, pty):
+    source = "import os, time\nos.closerange(0, 3)\ntime.sleep(60)"
+    reader, writer = await tulipa.open_child(sys.executable, "-S", "-c", source, pty=pty)
+    assert await reader.read() == b""
+    writer.transport.abort()
+    pty.close()
+    assert await writer.transport.wait() == -signal.SIGHUP
 
 
 # -- the end of the input -----------------------------------------------------------------------

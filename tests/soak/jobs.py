@@ -8,9 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import importlib
 import os
 import socket
 import ssl
+import sys
+import tempfile
 import threading
 from dataclasses import dataclass, field
 
@@ -271,6 +274,47 @@ async def pipes(town, random):
         await asyncio.gather(client.lost, writer.lost)
 
 
+async def files(town, random):
+    """A file that is written and read; calls may be cancelled at once, and the file closed under them."""
+    tulipa = sys.modules.get("tulipa")
+    if tulipa is None or not isinstance(town.loop, tulipa.Loop):
+        return  # asyncio has no files
+    path = town.path(f"file-{random.random()}")
+    async with tulipa.open_file(path, "w+") as file:
+        os.unlink(path)
+        calls = []
+        for _ in range(random.randrange(1, 8)):
+            offset, size = random.randrange(1000), random.choice(SIZES)
+            calls.append(random.choice((file.write, functools.partial(file.write_at, offset)))(PAYLOAD[:size]))
+            calls.append(random.choice((file.read, functools.partial(file.read_at, offset)))(size))
+            if random.random() < 0.3:
+                random.choice(calls).cancel()
+        if random.random() < 0.5:
+            await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def piped_files(town, random):
+    """A file under transports."""
+    if isinstance(town.loop, asyncio.SelectorEventLoop):
+        return  # asyncio takes no files
+    with tempfile.TemporaryFile(buffering=0) as file, Held() as held:
+        writer, reader = Client(0), Client(random.randrange(1, len(PAYLOAD)))
+        held.callback(writer.abandon)
+        held.callback(reader.abandon)
+        writing = os.fdopen(os.dup(file.fileno()), "wb", 0)
+        transport, _ = await town.loop.connect_write_pipe(lambda: writer, writing)
+        transport.write(PAYLOAD)
+        transport.close()
+        await writer.lost
+        os.lseek(file.fileno(), 0, os.SEEK_SET)
+        reading = os.fdopen(os.dup(file.fileno()), "rb", 0)
+        transport, _ = await town.loop.connect_read_pipe(lambda: reader, reading)
+        if random.random() < 0.5:
+            await reader.enough
+        random.choice((transport.close, transport.abort))()
+        await reader.lost
+
+
 async def timers(town, random):
     handles = [town.loop.call_later(random.random() * 100, print) for _ in range(random.randrange(50))]
     for handle in handles:
@@ -291,7 +335,7 @@ async def from_threads(town, random):
 
 async def cancelled(town, random):
     """Any other job, cancelled on the way."""
-    job = random.choice((connection, lines, upgrade, datagrams, pipes, connecting))
+    job = random.choice((connection, lines, upgrade, datagrams, pipes, files, connecting))
     task = asyncio.ensure_future(job(town, random))
     for _ in range(random.randrange(12)):
         await asyncio.sleep(0)
@@ -304,6 +348,99 @@ async def connecting(town, random):
         held.hold(transport)
         transport.abort()
         await protocol.lost
+
+
+# What asyncio has not: a loop of its own does nothing there.
+
+
+def forms_of(town):
+    """tulipa, if the loop is one of its loops."""
+    return importlib.import_module("tulipa") if type(town.loop).__module__.startswith("tulipa") else None
+
+
+async def child_transports(town, random):
+    """A child over pipes or on a terminal, which ends by itself, is killed, or whose start is cancelled."""
+    tulipa = forms_of(town)
+    if tulipa is None:
+        return
+    pty = tulipa.open_pty((80, 24)) if random.random() < 0.5 else None
+    way = random.choice(("echo", "kill", "cancel"))
+    if way == "cancel":
+        task = asyncio.ensure_future(tulipa.open_child("/bin/cat", pty=pty))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await cancel(task)
+        return
+    reader, writer = await tulipa.open_child("/bin/cat", pty=pty)
+    if way == "echo":
+        writer.write(b"some words\n")
+        writer.write_eof()
+        assert b"some words" in await reader.read()
+    else:
+        writer.transport.kill()
+    status = await writer.transport.wait()
+    assert status == (0 if way == "echo" else -9), (way, pty, status)
+    writer.close()
+    await writer.wait_closed()
+
+
+async def joined(town, random):
+    """Two pipes joined into one transport, and at times TLS over it that fails."""
+    tulipa = forms_of(town)
+    if tulipa is None:
+        return
+    with Held() as held:
+        reading, writing = os.pipe()
+        reader, _ = await town.loop.connect_read_pipe(asyncio.Protocol, os.fdopen(reading, "rb", 0))
+        held.hold(reader)
+        writer, _ = await town.loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(writing, "wb", 0))
+        held.hold(writer)
+        size = random.choice(SIZES)
+        client = Client(size)
+        transport = tulipa.join(reader, writer, client)
+        if random.random() < 0.3:
+            # It talks to itself, which is no handshake.
+            with contextlib.suppress(ssl.SSLError, ConnectionError):
+                await town.loop.start_tls(transport, client, town.client_context, server_hostname=NAME)
+            return
+        transport.write(PAYLOAD[:size])
+        await client.enough
+        transport.close()
+        await client.lost
+
+
+async def generators_and_sources(town, random):
+    """A generator task that waits for a socket, cancelled at times, and an event source that a thread wakes."""
+    tulipa = forms_of(town)
+    if tulipa is None:
+        return
+    left, right = socket.socketpair()
+    with left, right:
+
+        def receive():
+            yield tulipa.wait_readable(left)
+            return left.recv(10)
+
+        task = tulipa.spawn(receive())
+        await asyncio.sleep(0)
+        if random.random() < 0.5:
+            await cancel(task)
+        else:
+            right.send(b"x")
+            assert await task == b"x"
+    polled = town.loop.create_future()
+
+    class Source(tulipa.EventSource):
+        def prepare(self):
+            return 3600
+
+        def poll(self):
+            self.close()
+            polled.set_result(None)
+
+    source = Source()
+    await town.loop.run_in_executor(None, source.wake)
+    await polled
 
 
 async def cancel(task) -> None:
@@ -322,7 +459,12 @@ WEIGHTS = {
     datagrams: 20,
     socket_calls: 10,
     pipes: 10,
+    files: 10,
+    piped_files: 5,
     timers: 20,
     from_threads: 10,
     cancelled: 40,
+    child_transports: 1,
+    joined: 10,
+    generators_and_sources: 5,
 }
