@@ -248,7 +248,7 @@ def test_an_abandoned_loop_with_a_call_left_from_its_run_is_collected(backend, t
     reference = weakref.ref(node)
     node.loop = loop
     del loop, node, task, main
-    with pytest.warns(ResourceWarning):
+    with pytest.warns(ResourceWarning):  # noqa: PT031
         gc.collect()
         gc.collect()
     assert reference() is None
