@@ -106,8 +106,8 @@ pub struct Source {
     descriptor: Descriptor,
     /// A description of the same file of our own, to read and write by.
     private: Option<OwnedFd>,
-    /// What threads read and write.
-    pub(crate) offloaded: Option<OffloadedFile>,
+    /// What threads read and write. Boxed, since a source is one of many thousands and hardly ever a file.
+    pub(crate) offloaded: Option<Box<OffloadedFile>>,
     kind: Kind,
     pub(crate) mode: Mode,
     pub(crate) reporting: Reporting,
@@ -197,7 +197,7 @@ impl Source {
             Kind::PtyMaster => (Mode::Guarded, None),
             Kind::File => {
                 let own = duplicate(borrow(descriptor.number())?).map_err(code)?;
-                offloaded = Some(OffloadedFile::new(own));
+                offloaded = Some(Box::new(OffloadedFile::new(own)));
                 (Mode::Offloaded, None)
             }
             _ => (Mode::NoWait, None),

@@ -278,7 +278,7 @@ where
             }
         }
         if let (Some(file), Some(offload)) = (source.offloaded.take(), &mut self.offload) {
-            offload.close(file);
+            offload.close(*file);
         }
         drop(source);
     }
