@@ -17,6 +17,7 @@ import fnmatch
 import json
 import platform
 import shutil
+import signal
 import ssl
 import sys
 import tempfile
@@ -240,6 +241,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    # What runs under the tools has a session of its own, and is ended on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with contextlib.suppress(KeyboardInterrupt):
         sys.exit(main())
     sys.exit(130)

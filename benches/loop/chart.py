@@ -52,6 +52,7 @@ def draw(document: dict, file: Path) -> None:
         ticks.append(((first + position - 1) / 2, name))
         position += 0.8
     axes.set_yticks([where for where, _ in ticks], [name for _, name in ticks], fontsize=7)
+    axes.margins(y=0.01)
     axes.invert_yaxis()
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_xscale("log")
