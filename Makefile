@@ -9,7 +9,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build build-debug test test-debug test-rust test-tree test-version test-python lint format types stubs compatibility downstream soak shuttle valgrind demo bench counts wheel clean fuzz
+.PHONY: help setup build build-debug test test-debug test-rust test-tree test-version test-python lint format types stubs compatibility descriptors downstream soak shuttle valgrind demo bench counts wheel fuzz clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory --no-builtin-rules
@@ -105,6 +105,9 @@ compatibility: build  ## run the others' suites, record what they find, and writ
 	$(PY) tests/conformance/cpython.py --record
 	$(PY) tests/conformance/uvloop_suite.py --record
 	$(PY) tests/conformance/results.py
+
+descriptors: build $(VENV)/.bench  ## measure asyncio, uvloop and tulipa on each kind of descriptor, and write the table in docs/reference
+	$(PY) tests/descriptors/measure.py --record
 
 downstream: build  ## the suites of large projects, on asyncio and on tulipa; ARGS="anyio" for one
 	$(PY) tests/downstream/main.py $(ARGS)

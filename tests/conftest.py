@@ -25,7 +25,7 @@ from tests.support.descriptors import open_descriptors
 
 HERE = Path(__file__).parent
 ROOMS = {"loop", "stream", "sockets", "datagram", "pipe", "process", "names", "syscalls", "badinput", "tls", "traps"}
-ROOMS |= {"differential", "soak", "forms"}
+ROOMS |= {"differential", "soak", "file", "forms"}
 SECONDS_IN_LOOP = 15
 SECONDS_PER_TEST = 30
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ._commands import ChildTransport, connect_child, open_child
 from ._event_source import EventSource
+from ._files import File, open_file
 from ._generators import spawn, wait_readable, wait_writable
 from ._info import info
 from ._input import Input
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ChildTransport",
     "EventSource",
+    "File",
     "Input",
     "JoinedTransport",
     "Loop",
@@ -42,6 +44,7 @@ __all__ = [
     "join",
     "new_event_loop",
     "open_child",
+    "open_file",
     "open_pty",
     "run",
     "spawn",

@@ -81,6 +81,7 @@ class Loop(  # pyright: ignore[reportIncompatibleMethodOverride]  # `sock_recv`:
             "_flights",
             "_held",
             "_idle_checks",
+            "_readers",
             "_signal_channel",
             "_signal_handlers",
             "_sources",

@@ -16,6 +16,8 @@ from typing_extensions import disjoint_base
 __all__ = [
     "ChildStart",
     "DatagramCore",
+    "FileCall",
+    "FileCore",
     "Handle",
     "Listener",
     "Lookup",
@@ -30,6 +32,7 @@ __all__ = [
     "Waiter",
     "__version__",
     "driver_names",
+    "open_file",
     "path_identity",
     "pidfd_open",
     "probe",
@@ -59,6 +62,9 @@ __all__ = [
     "Waiter",
     "Question",
     "Lookup",
+    "FileCore",
+    "FileCall",
+    "open_file",
     "sendfile",
     "remove_stale_socket",
     "path_identity",
@@ -395,3 +401,41 @@ class Lookup:
 
     def result(self) -> Any:
         """Return what came out, made anew; raises OSError."""
+
+def open_file(
+    event_loop: LoopCore, path: bytes, flags: int, permissions: int, landed: Callable[[], object]
+) -> FileCall:
+    """Open a file on a thread; `landed` is called on the loop when that is done, as for all that follows.
+
+    Every call raises RuntimeError if the loop was closed or there is no thread to be had.
+    """
+
+@final
+class FileCore:
+    """An open file. Calls on it are made in no order: see `_files.py`."""
+
+    @staticmethod
+    def adopt(fd: int, owned: bool) -> FileCore:
+        """Return the file behind a descriptor, which is taken over if `owned`; raises OSError."""
+
+    def fileno(self) -> int: ...
+    def read(self, event_loop: LoopCore, offset: int, size: int | None, landed: Callable[[], object]) -> FileCall:
+        """Read up to `size` bytes from an offset on, or all that there are."""
+
+    def write(self, event_loop: LoopCore, offset: int, data: bytes, landed: Callable[[], object]) -> FileCall:
+        """Write `data`, all of it, from an offset on."""
+
+    def sync(self, event_loop: LoopCore, metadata: bool, landed: Callable[[], object]) -> FileCall: ...
+    def truncate(self, event_loop: LoopCore, size: int, landed: Callable[[], object]) -> FileCall: ...
+    def size(self, event_loop: LoopCore, landed: Callable[[], object]) -> FileCall: ...
+    def close(self, event_loop: LoopCore, landed: Callable[[], object]) -> FileCall: ...
+
+@final
+class FileCall:
+    """Something that is being done to a file, or has been."""
+
+    def result(self) -> Any:
+        """Return what came out, made anew; raises OSError."""
+
+    def withdraw(self, event_loop: LoopCore) -> bool:
+        """Say whether the call has not been begun, and then never will be."""

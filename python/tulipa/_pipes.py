@@ -29,8 +29,10 @@ _PTY_MASTERS = 5, 2
 class PipeMixin(Host):
     """Makes the transports of pipes."""
 
-    #: A transport that reads from a pipe, terminal or socket, by device and inode.
-    _readers: WeakValueDictionary[tuple[int, int], ReadPipeTransport] | None = None
+    def __init__(self) -> None:
+        super().__init__()
+        # A transport that reads from a pipe, terminal or socket, by device and inode.
+        self._readers: WeakValueDictionary[tuple[int, int], ReadPipeTransport] | None = None
 
     def _make_read_pipe_transport(
         self,

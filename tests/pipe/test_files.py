@@ -12,13 +12,14 @@ import tempfile
 
 import pytest
 
-from tests.support.descriptors import open_descriptors
+from tests.support.descriptors import open_descriptors, threads_named
 from tests.support.programs import check_program, run_program
 from tests.support.recorders import BufferedRecorder, Recorder
 
 pytestmark = [pytest.mark.all_drivers, pytest.mark.only_tulipa]
 
 CHUNK = 256 * 1024  # the most that one callback brings
+OURS = "tulipa-files"
 
 
 @pytest.fixture
@@ -278,17 +279,6 @@ async def test_a_number_that_is_closed_is_named(loop, file):  # P5 G11
         await loop.connect_read_pipe(Recorder, lost)
 
 
-def threads_of_ours() -> list[str]:
-    names = []
-    for task in os.listdir("/proc/self/task"):
-        try:
-            with open(f"/proc/self/task/{task}/comm") as file:
-                names.append(file.read().strip())
-        except FileNotFoundError:  # it has just ended
-            continue
-    return [name for name in names if name == "tulipa-files"]
-
-
 @pytest.mark.parametrize("steps", range(6))
 @pytest.mark.parametrize("ending", ["cancel", "close", "abort", "error"])
 async def test_no_step_leaks_a_descriptor(loop, tmp_path, steps, ending):  # R5
@@ -337,8 +327,8 @@ async def test_threads_are_few_and_end(loop):
 
     sizes = await asyncio.gather(*(read_all(number) for number in range(60)))
     assert sizes == [number * 1000 for number in range(60)]
-    assert len(threads_of_ours()) <= 8
-    while threads_of_ours():
+    assert threads_named(OURS) <= 8
+    while threads_named(OURS):
         await asyncio.sleep(0.01)
 
 
@@ -349,7 +339,7 @@ async def test_idle_files_cost_no_thread(loop):
             transport, protocol = await loop.connect_write_pipe(Recorder, open(f"{folder}/{number}", "wb", 0))
             transports.append((transport, protocol))
         await turns()
-        assert len(threads_of_ours()) == 0
+        assert threads_named(OURS) == 0
         for transport, protocol in transports:
             transport.close()
             await protocol.until("connection_lost")
@@ -419,6 +409,7 @@ def test_a_large_file_flows_in_bounded_memory_past_a_ticker(backend, tmp_path): 
             ticks = []
             loop = asyncio.get_running_loop()
             done = loop.create_future()
+            loop.slow_callback_duration = 60
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             ticking = loop.create_task(tick())
             _, protocol = await loop.connect_read_pipe(Count, open(sys.argv[1], "rb", 0))

@@ -17,8 +17,8 @@ ECHO = """
     async def main():
         global done
         done = asyncio.get_running_loop().create_future()
-        await asyncio.get_running_loop().connect_read_pipe(Echo, sys.stdin)
         try:
+            await asyncio.get_running_loop().connect_read_pipe(Echo, sys.stdin)
             print("over:", await done, flush=True)
         finally:
             print("finally", flush=True)
@@ -91,6 +91,15 @@ def test_in_the_background_it_waits_for_its_turn_at_the_terminal(backend, shell)
     assert "got" not in shell.until("got b'ours\\n'")
     shell.type("\x04")
     shell.until("over: None")
+
+
+def test_an_orphan_in_the_background_gets_an_error_and_does_not_hang(backend, shell):
+    """Nobody would ever put it into the foreground, so the kernel says EIO instead of stopping it."""
+    shell.run(f"({shell.program(backend, ECHO)} < /dev/tty &)")
+    shell.until("ready")
+    # The shell reads too, and may be the first.
+    while not shell.shows("over: [Errno 5]", 0.05):
+        shell.type("true\n")
 
 
 def test_a_terminal_that_stops_background_writers_stops_this_one(backend, shell):

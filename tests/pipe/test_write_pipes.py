@@ -171,6 +171,18 @@ async def test_a_reader_that_goes_away_ends_a_writer_with_an_error(loop):
         assert isinstance(protocol.error, BrokenPipeError)
 
 
+async def test_write_after_close_with_bytes_left_is_dropped(loop):  # T13
+    """What was written before goes out, and nothing else."""
+    with pipe_files() as (reader, writer):
+        transport, protocol = await loop.connect_write_pipe(Recorder, writer)
+        transport.write(bytes(100_000))
+        transport.close()
+        transport.write(b"late")
+        assert transport.get_write_buffer_size() < 100_000
+        assert await read_exactly(loop, reader, 100_004) == bytes(100_000)
+        await protocol.until("connection_lost")
+
+
 async def test_write_after_close_is_dropped(loop, reported):  # T13
     with pipe_files() as (reader, writer):
         transport, protocol = await loop.connect_write_pipe(Recorder, writer)

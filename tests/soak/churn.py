@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tests.soak import census
 from tests.soak.jobs import PAYLOAD, WEIGHTS, Town
+from tests.support.descriptors import threads_named
 
 AT_ONCE = 16
 SECONDS_PER_JOB = 30
@@ -78,6 +79,9 @@ async def rest(loop) -> None:
     me = asyncio.current_task()
     for turn in range(TURNS_TO_REST):
         if asyncio.all_tasks() == {me} and not list(loop._transports.values()):
+            # They end when they have had nothing to do for a while.
+            while threads_named("tulipa-files") or threads_named("tulipa-storage"):
+                await asyncio.sleep(0.01)
             await asyncio.sleep(0)  # the handle of the present turn holds what this task waited for
             return
         if turn % 100 == 99:

@@ -12,6 +12,8 @@ import importlib
 import os
 import socket
 import ssl
+import sys
+import tempfile
 import threading
 from dataclasses import dataclass, field
 
@@ -272,6 +274,47 @@ async def pipes(town, random):
         await asyncio.gather(client.lost, writer.lost)
 
 
+async def files(town, random):
+    """A file that is written and read; calls may be cancelled at once, and the file closed under them."""
+    tulipa = sys.modules.get("tulipa")
+    if tulipa is None or not isinstance(town.loop, tulipa.Loop):
+        return  # asyncio has no files
+    path = town.path(f"file-{random.random()}")
+    async with tulipa.open_file(path, "w+") as file:
+        os.unlink(path)
+        calls = []
+        for _ in range(random.randrange(1, 8)):
+            offset, size = random.randrange(1000), random.choice(SIZES)
+            calls.append(random.choice((file.write, functools.partial(file.write_at, offset)))(PAYLOAD[:size]))
+            calls.append(random.choice((file.read, functools.partial(file.read_at, offset)))(size))
+            if random.random() < 0.3:
+                random.choice(calls).cancel()
+        if random.random() < 0.5:
+            await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def piped_files(town, random):
+    """A file under transports."""
+    if isinstance(town.loop, asyncio.SelectorEventLoop):
+        return  # asyncio takes no files
+    with tempfile.TemporaryFile(buffering=0) as file, Held() as held:
+        writer, reader = Client(0), Client(random.randrange(1, len(PAYLOAD)))
+        held.callback(writer.abandon)
+        held.callback(reader.abandon)
+        writing = os.fdopen(os.dup(file.fileno()), "wb", 0)
+        transport, _ = await town.loop.connect_write_pipe(lambda: writer, writing)
+        transport.write(PAYLOAD)
+        transport.close()
+        await writer.lost
+        os.lseek(file.fileno(), 0, os.SEEK_SET)
+        reading = os.fdopen(os.dup(file.fileno()), "rb", 0)
+        transport, _ = await town.loop.connect_read_pipe(lambda: reader, reading)
+        if random.random() < 0.5:
+            await reader.enough
+        random.choice((transport.close, transport.abort))()
+        await reader.lost
+
+
 async def timers(town, random):
     handles = [town.loop.call_later(random.random() * 100, print) for _ in range(random.randrange(50))]
     for handle in handles:
@@ -292,7 +335,7 @@ async def from_threads(town, random):
 
 async def cancelled(town, random):
     """Any other job, cancelled on the way."""
-    job = random.choice((connection, lines, upgrade, datagrams, pipes, connecting))
+    job = random.choice((connection, lines, upgrade, datagrams, pipes, files, connecting))
     task = asyncio.ensure_future(job(town, random))
     for _ in range(random.randrange(12)):
         await asyncio.sleep(0)
@@ -416,6 +459,8 @@ WEIGHTS = {
     datagrams: 20,
     socket_calls: 10,
     pipes: 10,
+    files: 10,
+    piped_files: 5,
     timers: 20,
     from_threads: 10,
     cancelled: 40,

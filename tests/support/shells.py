@@ -57,15 +57,20 @@ class Shell:
 
     def until(self, words: str) -> str:
         """Wait for words in what is shown; what was shown up to them since the last call."""
-        deadline = time.monotonic() + SECONDS
-        while (found := self.seen.find(words, self._asked)) < 0:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self.master], [], [], left)[0]:
-                raise AssertionError(f"{words!r} is not shown; what is: {self.seen[self._asked :]!r}")
-            self.seen += os.read(self.master, 65536).decode(errors="replace").replace("\r\n", "\n")
+        assert self.shows(words, SECONDS), f"{words!r} is not shown; what is: {self.seen[self._asked :]!r}"
+        found = self.seen.find(words, self._asked)
         shown = self.seen[self._asked : found]
         self._asked = found + len(words)
         return shown
+
+    def shows(self, words: str, seconds: float) -> bool:
+        """Whether words come within some time."""
+        deadline = time.monotonic() + seconds
+        while self.seen.find(words, self._asked) < 0:
+            if not select.select([self.master], [], [], max(0, deadline - time.monotonic()))[0]:
+                return False
+            self.seen += os.read(self.master, 65536).decode(errors="replace").replace("\r\n", "\n")
+        return True
 
     def program(self, backend, source: str) -> str:
         """A command that runs `source`, in which `new_loop()` and `run(main)` stand for the backend."""

@@ -22,6 +22,7 @@ use crate::ffi::known::KnownMethod;
 use crate::ffi::object::Obj;
 use crate::ffi::raw::{Arguments, Parsed, method};
 use crate::ffi::wakeup;
+use crate::file::{self, FileThreads};
 use crate::handle;
 use crate::host::PyHost;
 use crate::resolve::{self, Resolver};
@@ -63,6 +64,7 @@ pub(crate) struct LoopCore {
     /// Gone when the loop is closed.
     waker: StateCell<Option<Waker>>,
     resolver: Resolver,
+    files: FileThreads,
     /// The name of the driver that the loop waits with.
     #[pyo3(get, name = "driver")]
     driver_name: String,
@@ -130,6 +132,11 @@ impl LoopCore {
     /// Must not be touched by a fork's child, where its threads are not, nor what they had locked free.
     pub(crate) const fn resolver(&self) -> &Resolver {
         &self.resolver
+    }
+
+    /// As [`resolver`](Self::resolver).
+    pub(crate) const fn files(&self) -> &FileThreads {
+        &self.files
     }
 
     /// Hands a call over from any thread. In a fork's child, where the thread that holds the inbox's lock may not be, and
@@ -224,7 +231,7 @@ impl LoopCore {
 
     fn drop_all(&self, py: Python<'_>) {
         // First, so that nothing comes into the inbox any more.
-        let lookups = self.resolver.close();
+        let (lookups, file_calls) = (self.resolver.close(), self.files.close());
         let remains: (Vec<Remains<PyHost>>, _) = self.with(py, |state| {
             state.owners.clear();
             let watches = std::mem::take(&mut state.watches);
@@ -232,7 +239,7 @@ impl LoopCore {
             state.core.driver().shut();
             (remains, watches)
         });
-        drop((remains, lookups));
+        drop((remains, lookups, file_calls));
         self.waker.with(py, Option::take);
     }
 }
@@ -263,6 +270,7 @@ impl LoopCore {
             }),
             scratch: StateCell::new(vec![0; READ_MAX].into_boxed_slice()),
             resolver: resolve::resolver(Arc::clone(&inbox), waker.clone()),
+            files: file::threads(Arc::clone(&inbox), waker.clone()),
             inbox,
             waker: StateCell::new(Some(waker)),
             driver_name: driver.to_owned(),

@@ -12,6 +12,8 @@
 //! | `sharing` | sockets that a program has under two numbers |
 //! | `child` | starting child processes |
 //! | `resolve` | looking names up |
+//! | `file` | files that are read and written at an offset |
+//! | `offload` | calls on threads, and the way back from there |
 //! | `address`, `error`, `system`, `host` | translations |
 //! | `ffi` | everything unsafe |
 
@@ -20,10 +22,12 @@ mod child;
 mod error;
 mod event_loop;
 mod ffi;
+mod file;
 mod future;
 mod handle;
 mod host;
 mod listener;
+mod offload;
 mod resolve;
 mod sharing;
 mod system;
@@ -46,6 +50,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<watch::Waiter>()?;
     module.add_class::<resolve::Question>()?;
     module.add_class::<resolve::Lookup>()?;
+    module.add_class::<file::FileCore>()?;
+    module.add_class::<file::FileCall>()?;
+    module.add_function(wrap_pyfunction!(file::open_file, module)?)?;
     let core = py.get_type::<event_loop::LoopCore>();
     for methods in [
         event_loop::methods(),

@@ -1,12 +1,10 @@
 //! Looking names up: questions and answers between Python and the resolver's threads.
 //!
-//! Those threads never touch Python. Each question comes with a handle, made when it is asked; the thread that has the
-//! answer stores it, as plain data, and moves the handle into the loop's inbox. The loop runs the handle as it runs
-//! what any thread sent, and Python's objects are made there, by whoever asks for the result.
+//! How the answers come back is in [`offload`].
 
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::exceptions::PyRuntimeError;
@@ -15,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
 use tulipa_core::Inbox;
 use tulipa_sys::Waker;
-use tulipa_sys::pool::{Id, Limits, Pool};
+use tulipa_sys::pool::{Id, Limits};
 use tulipa_sys::resolver::{self, Answer, Entry, Failure};
 
 use crate::address;
@@ -23,36 +21,20 @@ use crate::error::os_error;
 use crate::event_loop::LoopCore;
 use crate::ffi::object::Obj;
 use crate::ffi::raw::{Arguments, method};
-use crate::handle;
+use crate::offload::{self, Landing, Offload};
 
 /// As many as asyncio's executor has on a large machine. They hold no lock of the interpreter's and sleep in the C
 /// library, so what bounds them is what a name server may be asked at once.
 const LIMITS: Limits = Limits { name: "tulipa-names", threads: 32, idle: Duration::from_secs(1) };
 
-/// Where the thread that has the answer leaves it.
-type Landing = Arc<OnceLock<Result<Answer, Failure>>>;
+type Landed = Landing<Result<Answer, Failure>>;
 
-/// What a question is asked with: where the answer goes, and the handle that tells of it.
-pub(crate) struct Ticket {
-    landing: Landing,
-    handle: Obj,
-}
+/// The threads of one loop for names.
+pub(crate) type Resolver = Offload<resolver::Question, Result<Answer, Failure>>;
 
-/// The threads of one loop, which belong to it so that a loop made after `fork` starts with none of its parent's.
-pub(crate) type Resolver = Pool<resolver::Question, Result<Answer, Failure>, Ticket>;
-
-/// A resolver without threads that delivers to this inbox. It keeps the waker until it is closed, which must be before
-/// the inbox is emptied for the last time.
+/// A resolver without threads; see [`offload`](offload::pool).
 pub(crate) fn resolver(inbox: Arc<Inbox<Obj>>, waker: Waker) -> Resolver {
-    Pool::new(
-        LIMITS,
-        |question: resolver::Question| question.ask(),
-        move |Ticket { landing, handle }, answer| {
-            // Nobody else fills this landing, so that nothing is refused here.
-            let _ = landing.set(answer);
-            inbox.push(handle, &waker);
-        },
-    )
+    offload::pool(LIMITS, inbox, waker, |question: resolver::Question| question.ask())
 }
 
 pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
@@ -109,7 +91,7 @@ impl Question {
 #[pyclass(frozen, module = "tulipa._native")]
 pub(crate) struct Lookup {
     id: Id,
-    landing: Landing,
+    landing: Landed,
 }
 
 #[pymethods]
@@ -130,17 +112,8 @@ fn look_up<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResul
     let [question, landed] = args.exactly("_look_up", ["question", "landed"])?;
     let question = question.cast::<Question>()?.get().0.clone();
     core.check_usable()?;
-    let handle = handle::new_handle(event_loop, landed, PyTuple::empty(py), None)?;
-    handle::track(&handle);
-    let landing = Landing::default();
-    let ticket = Ticket { landing: Arc::clone(&landing), handle: handle.into() };
-    match core.resolver().ask(question, ticket) {
-        Ok(id) => Ok(Bound::new(py, Lookup { id, landing })?.into_any()),
-        Err((refused, ticket)) => {
-            drop(ticket);
-            Err(PyRuntimeError::new_err(format!("can't start new thread to look up a name: {refused}")))
-        }
-    }
+    let (id, landing) = offload::ask(core.resolver(), event_loop, question, landed, "look up a name")?;
+    Ok(Bound::new(py, Lookup { id, landing })?.into_any())
 }
 
 fn drop_lookup<'py>(object: &Bound<'py, PyAny>, lookup: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {

@@ -12,7 +12,7 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
-use rustix::io::{Errno, fcntl_dupfd_cloexec, fcntl_getfd};
+use rustix::io::{Errno, fcntl_dupfd_cloexec, fcntl_getfd, try_close};
 use tulipa_core::Code;
 
 use crate::errno::code;
@@ -75,6 +75,12 @@ pub(crate) fn borrow<'a>(number: RawFd) -> Result<BorrowedFd<'a>, Code> {
     check(number)?;
     // SAFETY: not -1 as checked, and kept open by its lender (promise 1).
     Ok(unsafe { BorrowedFd::borrow_raw(number) })
+}
+
+/// Closes a descriptor and says what its file system has to say about that, which dropping it would not.
+pub(crate) fn close(fd: OwnedFd) -> Result<(), Errno> {
+    // SAFETY: owned, and given up here; the kernel frees the number whatever it answers.
+    unsafe { try_close(fd.into_raw_fd()) }
 }
 
 /// Moves a descriptor of the loop's own away from the standard streams' numbers (R10).

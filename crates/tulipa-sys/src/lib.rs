@@ -9,6 +9,7 @@
 //! | [`socket`], [`address`], [`file`](mod@file) | single operations for the world above, and socket addresses |
 //! | [`child`] | starting a program in a child process without waiting for it |
 //! | [`pool`], `offload` | threads for calls that block; reading and writing on them what no poller can watch |
+//! | [`storage`] | files: opening them, and reading and writing at an offset, which may wait for a disk |
 //! | [`resolver`] | names and addresses, as the C library looks them up |
 //! | [`waker`], [`clock`], [`probe`] | ending a wait from another thread, the clock, and what this kernel offers |
 //! | [`descriptor`] | where a number becomes something that is owned or borrowed |
@@ -32,6 +33,7 @@ pub mod resolver;
 mod signals;
 pub mod socket;
 pub mod source;
+pub mod storage;
 mod transfer;
 pub mod waker;
 

@@ -3,7 +3,8 @@
 //! 1. A question waits until a thread is free. Threads are started when questions wait, up to the limit, and end when
 //!    they have had nothing to do for a while: a program that asks nothing has no thread of ours, and may fork.
 //! 2. Each question comes with a ticket, which is kept until the answer is there and is then delivered with it.
-//!    Whoever [cancels](Pool::cancel) gets the ticket back; the answer, if one still comes, is dropped.
+//!    Whoever [cancels](Pool::cancel) gets the ticket back; the answer, if one still comes, is dropped. Whoever
+//!    [withdraws](Pool::withdraw) gets it back only if the question has not been begun and never will be.
 //! 3. A ticket is dropped by the world above only, never on a thread of the pool.
 //! 4. [`Pool::close`] gives all tickets back. What a thread is doing then cannot be stopped; it ends when that ends.
 
@@ -115,6 +116,14 @@ where
         let ticket = state.tickets.remove(&id)?;
         state.waiting.retain(|(waiting, _)| *waiting != id);
         Some(ticket)
+    }
+
+    /// Forgets a question that no thread has begun with, and gives its ticket back; `None` if one has.
+    pub fn withdraw(&self, id: Id) -> Option<T> {
+        let mut state = self.shared.lock();
+        let place = state.waiting.iter().position(|(waiting, _)| *waiting == id)?;
+        state.waiting.remove(place);
+        state.tickets.remove(&id)
     }
 
     /// Forgets all questions, gives their tickets back and takes no more. Nothing is delivered after this has returned.
@@ -295,6 +304,24 @@ mod tests {
         assert_eq!(held.delivered.recv_timeout(PATIENCE), Ok(("first", 10)));
         assert_eq!(held.begun.recv_timeout(PATIENCE).expect("a beginning").0, 3);
         assert_eq!(held.delivered.recv_timeout(PATIENCE), Ok(("third", 30)));
+    }
+
+    #[test]
+    fn only_what_is_not_begun_can_be_withdrawn() {
+        let held = held(1, LONG);
+        let first = held.pool.ask(1, "first").expect("a thread");
+        held.begun.recv_timeout(PATIENCE).expect("a beginning");
+        let second = held.pool.ask(2, "second").expect("it waits");
+        assert_eq!(held.pool.withdraw(first), None);
+        assert_eq!(held.pool.withdraw(second), Some("second"));
+        assert_eq!(held.pool.withdraw(second), None, "the ticket is given back once");
+        held.pool.ask(3, "third").expect("it waits");
+        for _ in 0..2 {
+            held.go_on.send(()).expect("the work goes on");
+        }
+        for expected in [("first", 10), ("third", 30)] {
+            assert_eq!(held.delivered.recv_timeout(PATIENCE), Ok(expected));
+        }
     }
 
     #[test]

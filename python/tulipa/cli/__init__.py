@@ -1,7 +1,7 @@
-"""The command line: `tulipa run`, `tulipa info`, `tulipa --version`.
+"""The command line: `tulipa run`, `tulipa pipe`, `tulipa info`, `tulipa --version`.
 
 Lives here: reading the arguments. Not here: what is done with them (`program`, `running`,
-`information`). Rule: only tulipa's public names are used, and nothing imports this.
+`pipe`, `information`). Rule: only tulipa's public names are used, and nothing imports this.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import tulipa
 
-from . import information, program, running
+from . import information, pipe, program, running
 
 __all__ = ["main"]
 
@@ -51,7 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("run", help="run a Python program on tulipa", add_help=False)
     info = commands.add_parser("info", help="show versions, driver, what the kernel offers, which limits bind")
     info.add_argument("--json", action="store_true", help="for programs to read")
+    piping = commands.add_parser("pipe", help="join two addresses: sockets, TLS, files, programs, terminals")
+    pipe.add_arguments(piping)
     options = parser.parse_args(given)
+    if options.command == "pipe":
+        _check_driver(piping, None)
+        return pipe.run(piping, options)
     return information.show(as_json=options.json)
 
 
@@ -77,15 +82,18 @@ def _run(given: list[str]) -> int:
         parser.error(f"argument expected for the {kind} option")
     if options.driver is not None:
         os.environ[_DRIVER_VARIABLE] = options.driver
-    if os.environ.get(_DRIVER_VARIABLE):
-        # Say now what is wrong with it, not from inside the program.
-        try:
-            tulipa.new_event_loop(options.driver).close()
-        except ValueError as exc:
-            parser.error(str(exc))
-
+    _check_driver(parser, options.driver)
     load = {"-m": program.Module, "-c": program.Code, "file": program.Script}[kind]
     return running.run(load(name, rest))
+
+
+def _check_driver(parser: argparse.ArgumentParser, name: str | None) -> None:
+    """Say now what is wrong with the driver, not from inside the program."""
+    if os.environ.get(_DRIVER_VARIABLE):
+        try:
+            tulipa.new_event_loop(name).close()
+        except ValueError as exc:
+            parser.error(str(exc))
 
 
 def _split(given: list[str]) -> tuple[list[str], tuple[str, str | None] | None, list[str]]:

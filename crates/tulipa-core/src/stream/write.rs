@@ -12,7 +12,7 @@ pub enum Written {
     Queued,
     /// They are, and the buffer has passed its high-water mark: `pause_writing` is due.
     Pause,
-    /// The stream was lost before; the bytes are dropped.
+    /// The stream was lost before, or is the end of a pipe that closes; the bytes are dropped.
     Dropped,
 }
 
@@ -20,7 +20,8 @@ impl<D: Driver, H: Host> Stream<D, H> {
     /// Queues `chunk`, and writes at once if the buffer would pass its mark otherwise, or if there is nothing to join it
     /// with (rule 2).
     pub(crate) fn write(&mut self, driver: &mut D, chunk: H::Chunk, joining: bool) -> (Written, Effects) {
-        if self.is_lost() {
+        // As on asyncio, a stream of both directions that closes with bytes in its buffer takes more of them; a pipe does not.
+        if self.is_lost() || (self.is_closing() && matches!(self.ends, Ends::Write { .. })) {
             return (Written::Dropped, Effects::default());
         }
         self.outgoing.push(chunk);

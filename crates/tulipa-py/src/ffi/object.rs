@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 ///
 /// Invariant: every value is cloned and dropped by a thread that is attached to the interpreter. The binding keeps
 /// them only in Python objects' own state, behind [`StateCell`](super::cell::StateCell); in the inbox, which only
-/// attached threads empty; and in the resolver, whose threads move them into the inbox and do nothing else with them.
+/// attached threads empty; and in pools, whose threads move them into the inbox and do nothing else with them.
 #[repr(transparent)]
 pub(crate) struct Obj(ManuallyDrop<Py<PyAny>>);
 

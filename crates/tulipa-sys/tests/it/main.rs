@@ -11,6 +11,7 @@ mod offloaded;
 mod pipes;
 mod registrations;
 mod sockets;
+mod storage;
 mod streams;
 mod terminals;
 mod traffic;
