@@ -265,10 +265,13 @@ async def test_it_leads_a_session_that_the_terminal_controls(loop, pty):
 
 async def test_a_resize_is_signalled(loop, pty):
     source = (
-        "import os, signal\n"
-        "signal.signal(signal.SIGWINCH, lambda *_: print(*os.get_terminal_size(), flush=True))\n"
+        "import os, signal, time\n"
+        "def resized(*_):\n"
+        "    print(*os.get_terminal_size(), flush=True)\n"
+        "    os._exit(0)\n"
+        "signal.signal(signal.SIGWINCH, resized)\n"
         "print('ready', flush=True)\n"
-        "signal.pause()\n"
+        "while True: time.sleep(60)\n"
     )
     reader, writer = await tulipa.open_child(sys.executable, "-S", "-c", source, pty=pty)
     assert await reader.readline() == b"ready\r\n"
