@@ -10,12 +10,15 @@
 //! | `listener` | accepting connections |
 //! | `watch` | `add_reader` and the operations behind `sock_*` |
 //! | `sharing` | sockets that a program has under two numbers |
+//! | `sockets` | what `sock_recv` and `sock_sendall` do at once |
 //! | `child` | starting child processes |
 //! | `resolve` | looking names up |
+//! | `by_number` | tables by descriptor number |
 //! | `address`, `error`, `system`, `host` | translations |
 //! | `ffi` | everything unsafe |
 
 mod address;
+mod by_number;
 mod child;
 mod error;
 mod event_loop;
@@ -26,6 +29,7 @@ mod host;
 mod listener;
 mod resolve;
 mod sharing;
+mod sockets;
 mod system;
 mod tls;
 mod transport;
@@ -53,6 +57,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         watch::methods(),
         listener::methods(),
         resolve::methods(),
+        sockets::methods(),
         transport::open::methods(),
     ] {
         ffi::raw::install(&core, methods)?;
