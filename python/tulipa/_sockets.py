@@ -15,6 +15,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from ._host import Host
@@ -31,7 +32,10 @@ class SocketMixin(Host):
     async def sock_recv(self, sock: socket.socket, n: int) -> bytes:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Receive up to `n` bytes; an empty result is the end. See asyncio.loop.sock_recv."""
         self._check_socket(sock)
-        return await self._operate(sock, False, lambda: sock.recv(n))
+        received = self._receive_now(sock, n)
+        if isinstance(received, bytes):
+            return received
+        return await self._operate(sock, False, partial(self._receive, sock, n), tried=received is None)
 
     async def sock_recv_into(self, sock: socket.socket, buf: Any) -> int:
         """Receive into a buffer; return the number of bytes. See asyncio.loop.sock_recv_into."""
@@ -52,7 +56,10 @@ class SocketMixin(Host):
     async def sock_sendall(self, sock: socket.socket, data: Any) -> None:
         """Send all of `data`. See asyncio.loop.sock_sendall."""
         self._check_socket(sock)
-        rest = memoryview(data).cast("B")
+        sent = self._send_now(sock, data)
+        if sent is None:
+            return
+        rest = memoryview(data).cast("B")[sent:]
 
         def send() -> None:
             nonlocal rest
@@ -118,15 +125,16 @@ class SocketMixin(Host):
         write: bool,
         attempt: Callable[[], _T],
         discard: Callable[[_T], None] | None = None,
+        tried: bool = False,
     ) -> _T:
         """Return what `attempt` returns once it no longer would block.
 
-        `discard` gets a result that nobody is left to take.
+        `discard` gets a result that nobody is left to take. `tried` says that the first attempt was made, in vain.
         """
         fd = sock.fileno()
-        if fd >= 0:
+        if fd >= 0 and not tried:
             self._ensure_fd_no_transport(fd)
-        if fd < 0 or not self._has_waiters(sock, fd, write):
+        if not tried and (fd < 0 or not self._has_waiters(sock, fd, write)):
             try:
                 return attempt()
             except (BlockingIOError, InterruptedError):

@@ -236,19 +236,18 @@ def test_an_abandoned_loop_with_a_call_left_from_its_run_is_collected(backend, t
     loop = backend.new_loop()
     node = Callback()
 
-    async def main():
+    async def main(loop, node):
         node.handle = soon_or_threadsafe(loop, threadsafe)(node, loop)
         loop.call_soon(loop.stop)
         node.other = loop.call_soon(node, loop)
 
-    task = loop.create_task(main())
+    task = loop.create_task(main(loop, node))
     task.add_done_callback(lambda _: None)
     loop.call_soon(loop.stop)
     loop.run_forever()
     reference = weakref.ref(node)
     node.loop = loop
-    del loop, node, task, main
-    with pytest.warns(ResourceWarning):  # noqa: PT031
-        gc.collect()
+    del loop, node, task
+    with pytest.warns(ResourceWarning):
         gc.collect()
     assert reference() is None

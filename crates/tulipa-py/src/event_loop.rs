@@ -3,7 +3,6 @@
 //! `tulipa.Loop` inherits this class and `asyncio.BaseEventLoop`. The turn itself is in [`turn`](crate::turn);
 //! descriptors, transports and listeners add their methods from their own files.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 
@@ -15,6 +14,7 @@ use pyo3::types::{PyDict, PyFloat, PyList, PyTuple};
 use tulipa_core::{Direction, Held, Inbox, Instant, Loop, Remains, TimerId, Token};
 use tulipa_sys::{OpenError, SystemDriver, Waker};
 
+use crate::by_number::ByNumber;
 use crate::error;
 use crate::ffi::call::{address, is_bound_native};
 use crate::ffi::cell::StateCell;
@@ -29,7 +29,7 @@ use crate::resolve::{self, Resolver};
 use crate::sharing::Sharing;
 
 /// asyncio's limit for one read, in bytes.
-const READ_MAX: usize = 256 * 1024;
+pub(crate) const READ_MAX: usize = 256 * 1024;
 
 /// A descriptor of the program's own that is watched for it.
 pub(crate) struct Watched {
@@ -45,10 +45,10 @@ pub(crate) struct Watched {
 pub(crate) struct State {
     pub(crate) core: Loop<SystemDriver, PyHost>,
     /// Transports and listeners by the number of the descriptor that they own (R6).
-    pub(crate) owners: HashMap<i32, Token>,
+    pub(crate) owners: ByNumber<Token>,
     /// What is watched for the program, by number. A number may be in both, while the program waits for a transport's
     /// descriptor with the transport's consent, as `sendfile` does.
-    pub(crate) watches: HashMap<i32, Watched>,
+    pub(crate) watches: ByNumber<Watched>,
     pub(crate) sharing: Sharing,
 }
 
@@ -264,8 +264,8 @@ impl LoopCore {
         Ok(Self {
             state: StateCell::new(State {
                 core,
-                owners: HashMap::new(),
-                watches: HashMap::new(),
+                owners: ByNumber::default(),
+                watches: ByNumber::default(),
                 sharing: Sharing::default(),
             }),
             scratch: StateCell::new(vec![0; READ_MAX].into_boxed_slice()),

@@ -10,14 +10,17 @@
 //! | `listener` | accepting connections |
 //! | `watch` | `add_reader` and the operations behind `sock_*` |
 //! | `sharing` | sockets that a program has under two numbers |
+//! | `sockets` | what `sock_recv` and `sock_sendall` do at once |
 //! | `child` | starting child processes |
 //! | `resolve` | looking names up |
 //! | `file` | files that are read and written at an offset |
 //! | `offload` | calls on threads, and the way back from there |
+//! | `by_number` | tables by descriptor number |
 //! | `address`, `error`, `system`, `host` | translations |
 //! | `ffi` | everything unsafe |
 
 mod address;
+mod by_number;
 mod child;
 mod error;
 mod event_loop;
@@ -30,6 +33,7 @@ mod listener;
 mod offload;
 mod resolve;
 mod sharing;
+mod sockets;
 mod system;
 mod tls;
 mod transport;
@@ -60,6 +64,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         watch::methods(),
         listener::methods(),
         resolve::methods(),
+        sockets::methods(),
         transport::open::methods(),
     ] {
         ffi::raw::install(&core, methods)?;

@@ -31,13 +31,16 @@ impl KnownMethod {
         }
         let object = object.as_ptr();
         // SAFETY: attached; the type lives as long as its instance. A positive `tp_dictoffset` is where an instance has its
-        // dictionary, or null as long as it needs none.
+        // dictionary, or null as long as it needs none; zero says that it can have none.
         unsafe {
             let class = ffi::Py_TYPE(object);
             let generic: ffi::getattrofunc = ffi::PyObject_GenericGetAttr;
             let generic = (*class).tp_getattro.is_some_and(|found| ptr::fn_addr_eq(found, generic));
-            if (*class).tp_version_tag != tag || !generic || (*class).tp_dictoffset <= 0 {
+            if (*class).tp_version_tag != tag || !generic || (*class).tp_dictoffset < 0 {
                 return false;
+            }
+            if (*class).tp_dictoffset == 0 {
+                return true;
             }
             let dict = *object.byte_offset((*class).tp_dictoffset).cast::<*mut ffi::PyObject>();
             dict.is_null() || ffi::PyDict_Contains(dict, name.as_ptr()) == 0

@@ -1,0 +1,144 @@
+//! What `sock_recv` and `sock_sendall` do at once, without a detour over Python's socket object.
+//!
+//! `socket.recv(n)` makes an object of `n` bytes first and cuts it to what has come. For the sizes that programs ask for,
+//! that is three system calls about memory beside the one that receives, and pages to be touched anew each time. Here
+//! bytes come into the loop's own memory, and the object is made when its size is known.
+//!
+//! Only sockets whose methods are `socket.socket`'s own are served so; others answer for themselves.
+
+use pyo3::exceptions::{PyBlockingIOError, PyTypeError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyInt, PyString};
+use tulipa_core::{Attempt, Direction};
+use tulipa_sys::socket;
+
+use crate::error::os_error;
+use crate::event_loop::{LoopCore, READ_MAX};
+use crate::ffi::call::method0;
+use crate::ffi::known::KnownMethod;
+use crate::ffi::raw::{Arguments, method};
+
+pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
+    vec![
+        method!(
+            c"_receive_now",
+            vector,
+            receive_now,
+            c"Receive (socket, size): bytes, or None if that would block, or False if only the socket itself can."
+        ),
+        method!(c"_receive", vector, receive, c"Receive (socket, size), as socket.recv(size) does."),
+        method!(
+            c"_send_now",
+            vector,
+            send_now,
+            c"Send (socket, data): how many bytes were sent, or None if those were all."
+        ),
+    ]
+}
+
+/// Whether the socket object's methods are those that every socket has. What it then does is known.
+fn is_plain(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
+    /// The class of sockets that were found to be plain.
+    static PLAIN: KnownMethod = KnownMethod::new();
+    let py = socket.py();
+    let names: [&Bound<'_, PyString>; 3] = [intern!(py, "recv"), intern!(py, "send"), intern!(py, "fileno")];
+    if names.iter().all(|name| PLAIN.holds(socket, name)) {
+        return Ok(true);
+    }
+    let native = py.import("_socket")?.getattr("socket")?;
+    if !socket.is_instance(&native)? {
+        return Ok(false);
+    }
+    let class = socket.get_type();
+    for name in names {
+        if !class.getattr(name)?.is(&native.getattr(name)?) {
+            return Ok(false);
+        }
+    }
+    PLAIN.remember(socket);
+    // An instance that brings methods of its own is found out here.
+    Ok(names.iter().all(|name| PLAIN.holds(socket, name)))
+}
+
+/// The number of a plain socket that is open.
+fn plain_number(socket: &Bound<'_, PyAny>) -> PyResult<Option<i32>> {
+    if !is_plain(socket)? {
+        return Ok(None);
+    }
+    let fd: i32 = method0(socket, intern!(socket.py(), "fileno"))?.extract()?;
+    Ok((fd >= 0).then_some(fd))
+}
+
+/// Whether nobody else uses the socket in this direction: no transport, and no operation that waits.
+fn is_free(event_loop: &Bound<'_, LoopCore>, fd: i32, direction: Direction) -> bool {
+    event_loop.get().with(event_loop.py(), |state| {
+        let waits = state.watches.get(&fd).is_some_and(|watched| state.core.has_waiters(watched.token, direction));
+        !waits && !state.owners.contains_key(&fd)
+    })
+}
+
+fn receive_into_bytes<'py>(
+    event_loop: &Bound<'py, LoopCore>,
+    fd: i32,
+    size: usize,
+) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    let py = event_loop.py();
+    let received = event_loop.get().scratch.with(py, |scratch| match socket::recv(fd, &mut scratch[..size]) {
+        Ok(Attempt::Done(count)) => Ok(Some(PyBytes::new(py, &scratch[..count]))),
+        Ok(Attempt::Pending) => Ok(None),
+        Err(code) => Err(code),
+    });
+    received.map_err(|code| os_error(py, code))
+}
+
+/// A size for which the loop's own memory is large enough: a long datagram must not be cut by it.
+fn size_of_read(size: &Bound<'_, PyAny>) -> Option<usize> {
+    size.cast_exact::<PyInt>().ok()?.extract().ok().filter(|size| (1..=READ_MAX).contains(size))
+}
+
+fn receive_now<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    let event_loop = object.cast::<LoopCore>()?;
+    let [socket, size] = args.exactly("_receive_now", ["socket", "size"])?;
+    if let (Some(size), Some(fd)) = (size_of_read(size), plain_number(socket)?)
+        && is_free(event_loop, fd, Direction::Read)
+    {
+        let received = receive_into_bytes(event_loop, fd, size)?;
+        return Ok(received.map_or_else(|| py.None().into_bound(py), Bound::into_any));
+    }
+    Ok(PyBool::new(py, false).to_owned().into_any())
+}
+
+fn receive<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    let [socket, size] = args.exactly("_receive", ["socket", "size"])?;
+    if let (Some(size), Some(fd)) = (size_of_read(size), plain_number(socket)?) {
+        return match receive_into_bytes(object.cast::<LoopCore>()?, fd, size)? {
+            Some(bytes) => Ok(bytes.into_any()),
+            None => Err(PyBlockingIOError::new_err("nothing has come yet")),
+        };
+    }
+    socket.call_method1(intern!(py, "recv"), (size,))
+}
+
+fn send_now<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    let event_loop = object.cast::<LoopCore>()?;
+    let [socket, data] = args.positional else {
+        return Err(PyTypeError::new_err("_send_now() takes a socket and bytes"));
+    };
+    let mut sent = 0;
+    if let Ok(bytes) = data.cast_exact::<PyBytes>()
+        && !bytes.as_bytes().is_empty()
+        && let Some(fd) = plain_number(socket)?
+        && is_free(event_loop, fd, Direction::Write)
+        && let Attempt::Done(count) = socket::send(fd, bytes.as_bytes()).map_err(|code| os_error(py, code))?
+    {
+        if count == bytes.as_bytes().len() {
+            return Ok(py.None().into_bound(py));
+        }
+        sent = count;
+    }
+    Ok(sent.into_pyobject(py)?.into_any())
+}
