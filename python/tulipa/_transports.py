@@ -115,10 +115,12 @@ class SocketTransport(_Transport, StreamCore, asyncio.Transport):  # pyright: ig
 
     def _closed_sock(self) -> socket.socket:
         """What is left of a connection that has ended before anybody asked for its socket."""
-        name = self._extra.get("sockname")
-        family = (
-            socket.AF_UNIX if not isinstance(name, tuple) else socket.AF_INET6 if len(name) == 4 else socket.AF_INET
-        )
+        # Of Unix sockets it is a path; IPv6 adds two numbers to host and port.
+        name: Any = self._extra.get("sockname")
+        if not isinstance(name, tuple):
+            family = socket.AF_UNIX
+        else:
+            family = socket.AF_INET6 if len(name) == 4 else socket.AF_INET  # pyright: ignore[reportUnknownArgumentType]
         with socket.socket(family) as sock:
             return sock
 
