@@ -56,7 +56,9 @@ def test_loop_has_every_public_name_of_asyncios() -> None:
 
 
 def test_loop_adds_only_what_is_listed() -> None:
-    assert public(dir(tulipa.Loop)) - public(dir(asyncio.SelectorEventLoop)) == ADDED
+    # asyncio's instances have it, too, but its class has no slot for it.
+    ours = public(dir(tulipa.Loop)) - {"slow_callback_duration"}
+    assert ours - public(dir(asyncio.SelectorEventLoop)) == ADDED
 
 
 def test_every_public_method_that_is_ours_is_documented() -> None:
