@@ -237,13 +237,8 @@ DIFFERENCES: tuple[Difference, ...] = (
             not_run=True,
         )
         for test in (
-            "test_terminals.py::test_others_read_the_terminal_before_and_after",
-            "test_terminals.py::test_print_and_input_work_beside_it",
             # The shell is such a neighbour.
-            "test_terminals.py::test_control_z_and_fg",
-            "test_terminals.py::test_in_the_background_it_waits_for_its_turn_at_the_terminal",
-            "test_terminals.py::test_an_orphan_in_the_background_gets_an_error_and_does_not_hang",
-            "test_terminals.py::test_a_terminal_that_stops_background_writers_stops_this_one",
+            "test_terminals.py::*",
             "test_neighbours.py::test_a_*",
             "test_neighbours.py::test_two_programs_write_to_one_full_pipe",
         )
