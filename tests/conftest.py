@@ -36,8 +36,11 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    # What a shell starts in the background ignores Ctrl-C, and so would every program that a test starts.
+    # What a shell starts in the background ignores Ctrl-C, what `nohup` starts a hang-up, and so would every program
+    # that a test starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
     config.addinivalue_line("markers", "all_drivers: run on each driver of tulipa, not only on the default one")
     config.addinivalue_line("markers", "only_tulipa: what the test demands does not exist on asyncio")
     config.addinivalue_line("markers", "timeout(seconds): time limit of the test (pytest-timeout)")
