@@ -133,7 +133,10 @@ class SocketMixin(Host):
         """
         fd = sock.fileno()
         if fd >= 0 and not tried:
-            self._ensure_fd_no_transport(fd)
+            if write:
+                self._ensure_fd_no_transport(fd)
+            else:
+                self._ensure_unread(fd)
         if not tried and (fd < 0 or not self._has_waiters(sock, fd, write)):
             try:
                 return attempt()

@@ -50,6 +50,20 @@ async def test_a_second_reader_of_a_transports_socket_is_refused_by_name(loop, r
 
 
 @only_tulipa
+@pytest.mark.parametrize("into", [False, True], ids=["sock_recv", "sock_recv_into"])
+async def test_nothing_is_stolen_even_by_a_call_that_would_not_wait(loop, into):
+    async with transport_and_peer(loop) as (transport, protocol, peer):
+        with copy_of(transport) as copy:
+            peer.send(b"all for the transport")
+            with pytest.raises(RuntimeError, match="is read by transport"):
+                await (loop.sock_recv_into(copy, bytearray(99)) if into else loop.sock_recv(copy, 99))
+            await protocol.until_data(21)
+            transport.pause_reading()
+            peer.send(b"for whoever reads beside")
+            assert await loop.sock_recv(copy, 99) == b"for whoever reads beside"
+
+
+@only_tulipa
 async def test_a_datagram_socket_has_one_reader(loop):
     transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
     with copy_of(transport) as copy:

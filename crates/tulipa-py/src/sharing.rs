@@ -4,8 +4,8 @@
 //! transport reads is refused, and a transport for a socket that the program reads itself under another number. A
 //! transport that is paused or closing takes nothing, and may be read beside.
 //!
-//! One fstat(2) for each registration, and from the first on for each new connection, is the price; nothing is asked
-//! for per operation. What is remembered is checked when it matters, and swept now and then, rather than kept exact.
+//! One fstat(2) for each registration and each `sock_recv` before it, and from the first on for each new connection, is
+//! the price; nothing is asked for per operation on what is registered. What is remembered is checked when it matters, and swept now and then, rather than kept exact.
 
 use std::collections::HashMap;
 
@@ -82,6 +82,23 @@ pub(crate) fn claim_reading(event_loop: &Bound<'_, LoopCore>, fd: i32) -> PyResu
             sharing.readers.retain(|_, fd| watches.contains_key(fd));
         }
         None
+    });
+    found.map_or(Ok(()), |transport| Err(shared_with_transport(fd, &transport.into_bound(py))))
+}
+
+/// The same for a single attempt that waits for nothing, and so leaves no trace. What the loop watches was asked about
+/// when it was registered.
+///
+/// # Errors
+/// `RuntimeError` that names the transport.
+pub(crate) fn check_reading(event_loop: &Bound<'_, LoopCore>, fd: i32) -> PyResult<()> {
+    let py = event_loop.py();
+    let found = event_loop.get().with(py, |state| {
+        if state.owners.is_empty() || state.watches.contains_key(&fd) {
+            return None;
+        }
+        let inode = socket::inode(fd)?;
+        reading_transport(state, fd, inode)
     });
     found.map_or(Ok(()), |transport| Err(shared_with_transport(fd, &transport.into_bound(py))))
 }

@@ -18,6 +18,7 @@ use crate::event_loop::{LoopCore, READ_MAX};
 use crate::ffi::call::method0;
 use crate::ffi::known::KnownMethod;
 use crate::ffi::raw::{Arguments, method};
+use crate::sharing;
 
 pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
     vec![
@@ -104,6 +105,7 @@ fn receive_now<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyR
     if let (Some(size), Some(fd)) = (size_of_read(size), plain_number(socket)?)
         && is_free(event_loop, fd, Direction::Read)
     {
+        sharing::check_reading(event_loop, fd)?;
         let received = receive_into_bytes(event_loop, fd, size)?;
         return Ok(received.map_or_else(|| py.None().into_bound(py), Bound::into_any));
     }

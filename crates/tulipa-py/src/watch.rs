@@ -51,6 +51,12 @@ pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
         method!(c"_remove_reader", onearg, remove_own_reader, c"remove_reader() without asking who owns it."),
         method!(c"_remove_writer", onearg, remove_own_writer, c"remove_writer() without asking who owns it."),
         method!(c"_ensure_fd_no_transport", onearg, ensure_no_transport, c"Raise if a transport owns the descriptor."),
+        method!(
+            c"_ensure_unread",
+            onearg,
+            ensure_unread,
+            c"Raise if a transport owns the descriptor or reads its socket."
+        ),
         method!(c"_has_waiters", vector, has_waiters, c"Whether operations wait already: (socket, fd, write)."),
         method!(
             c"_enqueue",
@@ -140,6 +146,14 @@ fn check_no_transport(event_loop: &Bound<'_, LoopCore>, fd: i32) -> PyResult<()>
 
 fn ensure_no_transport<'py>(object: &Bound<'py, PyAny>, descriptor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     check_no_transport(object.cast::<LoopCore>()?, number(descriptor)?)?;
+    Ok(object.py().None().into_bound(object.py()))
+}
+
+fn ensure_unread<'py>(object: &Bound<'py, PyAny>, descriptor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let fd = number(descriptor)?;
+    let event_loop = object.cast::<LoopCore>()?;
+    check_no_transport(event_loop, fd)?;
+    sharing::check_reading(event_loop, fd)?;
     Ok(object.py().None().into_bound(object.py()))
 }
 
