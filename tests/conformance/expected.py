@@ -25,6 +25,10 @@ NO_WATCHERS = (
     "mocks a child watcher or looks into asyncio's own; tulipa watches children by pidfd and never asks a watcher"
 )
 
+FILES_ARE_PIPES = (
+    "wants a regular file refused; tulipa reads and writes it, as what `< file` and `> file` make of the standard streams"
+)
+
 OWN_TLS = "replaces a method of asyncio's own `SSLProtocol`, which tulipa does not use"
 
 _SELECTOR_LOOP = "test_base_events.BaseEventLoopWithSelectorTests."
@@ -57,6 +61,15 @@ DIFFERENCES = (
         since=(3, 15),
     ),
     Difference(OWN_ACCEPT, (_SELECTOR_LOOP + "test_accept_connection_exception",)),
+    Difference(
+        FILES_ARE_PIPES,
+        (
+            "test_events.UnixPipeObjectSupportTests.test_read_regular_file",
+            "test_events.UnixPipeObjectSupportTests.test_write_regular_file",
+        ),
+        since=(3, 14),
+        on_purpose=True,
+    ),
     Difference(
         OWN_SIGNALS,
         (
