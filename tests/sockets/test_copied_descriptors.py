@@ -38,12 +38,13 @@ def copy_of(transport):
 async def test_a_second_reader_of_a_transports_socket_is_refused_by_name(loop, read):
     async with transport_and_peer(loop) as (transport, protocol, peer):
         with copy_of(transport) as copy:
+            number = copy.fileno()  # a connection that fails may close its socket
             with pytest.raises(RuntimeError, match="is read by transport") as caught:
                 if (reading := read(loop, copy)) is not None:
                     await reading
-            assert str(copy.fileno()) in str(caught.value)
+            assert str(number) in str(caught.value)
             assert repr(transport) in str(caught.value)
-            assert not loop.remove_reader(copy)
+            assert not loop.remove_reader(number)
             # And the transport goes on.
             peer.send(b"all for the transport")
             await protocol.until_data(21)
@@ -84,8 +85,9 @@ async def test_a_transport_for_a_socket_that_the_program_reads_is_refused(loop, 
         else:
             reading = asyncio.ensure_future(loop.sock_recv(copy, 100))
             await asyncio.sleep(0)
-        with pytest.raises(RuntimeError, match=f"file descriptor {copy.fileno()}"):
-            await loop.create_connection(asyncio.Protocol, sock=left)
+        # A connection that fails may close its socket.
+        with left.dup() as refused, pytest.raises(RuntimeError, match=f"file descriptor {copy.fileno()}"):
+            await loop.create_connection(asyncio.Protocol, sock=refused)
         if by == "add_reader":
             loop.remove_reader(copy)
         else:
