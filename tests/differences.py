@@ -404,7 +404,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "stream/test_server.py::test_the_last_descriptor_is_gone",
         "asyncio",
-        "asyncio sets a timer for each connection that it might have taken; one that fires after the server's end fails",
+        "asyncio sets a timer for each connection it might have taken; one that fires after the server's end fails",
         not_run=True,
     ),
     Difference(

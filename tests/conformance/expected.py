@@ -26,7 +26,7 @@ NO_WATCHERS = (
 )
 
 FILES_ARE_PIPES = (
-    "wants a regular file refused; tulipa reads and writes it, as what `< file` and `> file` make of the standard streams"
+    "wants a regular file refused; tulipa reads and writes it, as `< file` and `> file` make it a standard stream"
 )
 
 OWN_TLS = "replaces a method of asyncio's own `SSLProtocol`, which tulipa does not use"
