@@ -83,8 +83,8 @@ def test_in_the_background_it_waits_for_its_turn_at_the_terminal(backend, shell)
     """SIGTTIN stops whoever reads there from the background; after `fg` it reads on."""
     shell.run(shell.program(backend, ECHO) + " &")
     shell.until("ready")
-    # What is typed meanwhile is for the shell, which does not read: the program tries, and is stopped. One that `fg` met
-    # in the middle of its attempt might be stopped once more.
+    # What is typed meanwhile is for the shell, which does not read: the program tries, and is stopped. One that `fg`
+    # met in the middle of its attempt might be stopped once more.
     shell.run("until jobs | grep -q Stopped; do sleep 0.05; done; echo now'' stopped")
     shell.type("\n")
     assert "got" not in shell.until("now stopped")
