@@ -37,6 +37,12 @@ impl<T> Inbox<T> {
         self.rouse(waker);
     }
 
+    /// Whether the loop sleeps, or has decided to, and nobody has woken it yet.
+    #[inline]
+    pub fn is_asleep(&self) -> bool {
+        self.asleep.load(Ordering::SeqCst)
+    }
+
     /// Wakes the loop if it sleeps and nobody has woken it yet.
     pub fn rouse(&self, waker: &impl Wake) {
         if self.asleep.swap(false, Ordering::SeqCst) {

@@ -139,14 +139,26 @@ impl LoopCore {
         &self.files
     }
 
-    /// Hands a call over from any thread. In a fork's child, where the thread that holds the inbox's lock may not be, and
-    /// where the waker would wake the parent, it stays with the calls that never run.
+    /// Hands a call over from any thread, and wakes the loop if it sleeps. In a fork's child, where the waker would wake
+    /// the parent, it stays with the calls that never run.
+    ///
+    /// With a global interpreter lock, whoever calls may touch the queue itself: the loop sleeps with nothing borrowed, and
+    /// from its last look at the queue until it sleeps it keeps the lock. Without one, the call goes through the inbox.
     fn push(&self, py: Python<'_>, handle: &Bound<'_, PyAny>) {
         let entry = Obj::from(handle.clone());
-        if self.is_forked() {
-            return self.with(py, |state| state.core.call_soon(entry));
+        if cfg!(not(Py_GIL_DISABLED)) || self.is_forked() {
+            self.with(py, |state| state.core.call_soon(entry));
+            self.rouse(py);
+        } else {
+            self.waker.with(py, |waker| waker.as_ref().map(|waker| self.inbox.push(entry, waker)));
         }
-        self.waker.with(py, |waker| waker.as_ref().map(|waker| self.inbox.push(entry, waker)));
+    }
+
+    /// Wakes the loop if it sleeps, unless it is a fork's copy, whose waker would wake the parent.
+    fn rouse(&self, py: Python<'_>) {
+        if !self.is_forked() && self.inbox.is_asleep() {
+            self.waker.with(py, |waker| waker.as_ref().map(|waker| self.inbox.rouse(waker)));
+        }
     }
 
     /// What whoever schedules a call asks. In a fork's child that is allowed, and the call never runs: tasks and futures
@@ -324,11 +336,7 @@ impl LoopCore {
     }
 
     fn _write_to_self(&self, py: Python<'_>) {
-        // In a fork's child the waker would wake the parent.
-        if self.is_forked() {
-            return;
-        }
-        self.waker.with(py, |waker| waker.as_ref().map(|waker| self.inbox.rouse(waker)));
+        self.rouse(py);
     }
 
     /// See the field.
