@@ -19,7 +19,7 @@ use std::sync::OnceLock;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyTuple, PyType};
+use pyo3::types::{PyString, PyType};
 
 use super::native_type::{Fields, NativeClass};
 
@@ -168,9 +168,12 @@ fn all_slots(class: &Bound<'_, PyType>) -> PyResult<Option<Vec<isize>>> {
     let mut offsets = Vec::new();
     for base in class.mro() {
         let Ok(names) = base.getattr("__dict__")?.get_item("__slots__") else { continue };
-        let Ok(names) = names.cast_into::<PyTuple>() else { return Ok(None) };
-        for name in names {
-            let name: String = name.extract()?;
+        // A tuple or a list, and asyncio has both; a string would be one name.
+        if names.is_instance_of::<PyString>() {
+            return Ok(None);
+        }
+        for name in names.try_iter()? {
+            let name: String = name?.extract()?;
             if name != "__weakref__" {
                 offsets.push(super::slot::find_slot(base.cast::<PyType>()?, &name)?);
             }
