@@ -113,7 +113,15 @@ impl Address {
         &self.0
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// Whether the address is one of IPv4 or IPv6.
+    #[must_use]
+    pub fn is_internet(&self) -> bool {
+        matches!(self.family(), INET | INET6)
+    }
+
+    /// The address as it lies in memory, the family's number first.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
         // SAFETY: the first `addr_len` bytes behind the pointer are initialized; they live and stay as they are for as
         // long as `self` is borrowed.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.addr_len() as usize) }
