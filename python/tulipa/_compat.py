@@ -22,6 +22,7 @@ from asyncio import (
     events,
     format_helpers,
     futures,
+    transports,
     trsock,
     unix_events,
 )
@@ -157,6 +158,9 @@ def callback_source(handle: asyncio.Handle) -> str:
 # -- sockets, servers, files ----------------------------------------------------------
 
 TransportSocket: type[trsock.TransportSocket] = trsock.TransportSocket
+
+# The slot of a transport that `get_extra_info` looks into.
+TRANSPORT_EXTRA: Any = _private(transports.BaseTransport, "_extra")
 
 SendfileNotAvailableError: type[RuntimeError] = _private(sys.modules["asyncio.exceptions"], "SendfileNotAvailableError")
 

@@ -113,6 +113,15 @@ impl Address {
         &self.0
     }
 
+    /// The address that lies in memory so, the family's number first; see [`Address::bytes`].
+    ///
+    /// # Errors
+    /// EINVAL for fewer bytes than a family's number has, or more than any address.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Code> {
+        let (family, raw) = bytes.split_first_chunk::<HEADER>().ok_or_else(|| code(Errno::INVAL))?;
+        Self::from_raw(i32::from(u16::from_ne_bytes(*family)), raw)
+    }
+
     /// Whether the address is one of IPv4 or IPv6.
     #[must_use]
     pub fn is_internet(&self) -> bool {
@@ -190,6 +199,7 @@ mod tests {
         assert_eq!(address.endpoint(), endpoint);
         assert_eq!(address.family(), family);
         assert_eq!(address, address.clone());
+        assert_eq!(Address::from_bytes(address.bytes()).expect("its own bytes"), address);
     }
 
     #[test]
