@@ -23,6 +23,7 @@ from ._compat import (
     SSL_HANDSHAKE_TIMEOUT,
     SSL_SHUTDOWN_TIMEOUT,
     TransportSocket,
+    count_clients,
     set_nodelay,
 )
 from ._connecting import server_started
@@ -143,6 +144,7 @@ class ServingMixin(UnixMixin, TlsMixin, Host):
         ssl_shutdown_timeout: float | None = SSL_SHUTDOWN_TIMEOUT,
         context: Context | None = None,
     ) -> None:
+        count_clients(server)
         factory: Callable[[], asyncio.BaseProtocol] = protocol_factory
         if sslcontext is not None:
             factory = functools.partial(

@@ -67,6 +67,8 @@ pub(crate) struct TransportFields {
     open: Cell<bool>,
     /// Reading's end always closes: a pipe has no other direction to stay open for.
     pub(crate) one_way: Cell<bool>,
+    /// Its server has counted it in.
+    counted: Cell<bool>,
     /// How many writes were dropped after the connection was lost.
     pub(crate) dropped: Cell<u32>,
     /// Low- and high-water mark of a transport that has ended; before that the core has them.
@@ -147,6 +149,8 @@ fn common_methods() -> Vec<pyo3::ffi::PyMethodDef> {
         method!(c"_make_empty_waiter", noargs, make_empty_waiter, c"A future that ends when all is written."),
         method!(c"_reset_empty_waiter", noargs, reset_empty_waiter, c"Allow writing again."),
         method!(c"_unpack_names", noargs, unpack_names, c"What get_extra_info() looks into at first."),
+        method!(c"_count_in", noargs, count_in, c"Whether the transport was not counted among its server's before."),
+        method!(c"_count_out", noargs, count_out, c"Whether it was, and is no longer."),
         method!(c"_fileno", noargs, fileno, c"The descriptor number, or -1 after the connection was lost."),
         method!(c"_lend", onearg, lend, c"Give the descriptor to a socket object, which closes it from now on."),
     ]
@@ -572,6 +576,16 @@ fn unpack_names<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny
         Some(Ok(packed)) => Ok(names::unpack(&packed)?.into_any()),
         _ => Ok(PyDict::new(py).into_any()),
     }
+}
+
+fn count_in<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let new = !fields(transport)?.counted.replace(true);
+    Ok(bool_object(transport.py(), new))
+}
+
+fn count_out<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let counted = fields(transport)?.counted.replace(false);
+    Ok(bool_object(transport.py(), counted))
 }
 
 fn lend<'py>(transport: &Bound<'py, PyAny>, socket: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
