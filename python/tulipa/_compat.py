@@ -45,6 +45,7 @@ __all__ = [
     "SENDFILE_UNSUPPORTED",
     "SSL_HANDSHAKE_TIMEOUT",
     "SSL_SHUTDOWN_TIMEOUT",
+    "TRANSPORT_EXTRA",
     "callback_source",
     "complete_server",
     "count_clients",
@@ -80,7 +81,7 @@ __all__ = [
 PYTHON = sys.version_info[:2]
 
 
-def _private(module: ModuleType, name: str) -> Any:
+def _private(module: ModuleType | type, name: str) -> Any:
     """Return `module.name`; raise ImportError naming the Python version if it is gone."""
     try:
         return getattr(module, name)
@@ -191,8 +192,8 @@ class _ServerBefore313(base_events.Server):
 class _Clients(weakref.WeakSet[Any]):
     """The transports of a server, as asyncio keeps them from 3.13 on.
 
-    Of those that their loop knows anyway this counts how many there are: a weak reference in a set takes 200 bytes, which
-    is a quarter of what a connection takes that waits. Anybody else's are in the set itself.
+    Of those that their loop knows anyway this counts how many there are: a weak reference in a set
+    takes 200 bytes, a quarter of what an idle connection takes. Anybody else's are in the set itself.
     """
 
     def __init__(self, server: asyncio.Server) -> None:

@@ -11,7 +11,6 @@ import asyncio
 import errno
 import functools
 import operator
-import os
 import socket
 import ssl as ssl_module
 from collections.abc import Callable

@@ -30,7 +30,7 @@ class SSLTransport(TlsTransportCore, asyncio.Transport):
     Some look for "SSL" in the name, to tell it from a plain transport.
     """
 
-    # A place of its own for what each transport has: the dictionary, for the program, takes 300 bytes with anything in it.
+    # The dictionary is for the program: with anything in it, it takes 300 bytes.
     __slots__ = ("__dict__", "__weakref__", "_closed")
 
     _start_tls_compatible = True

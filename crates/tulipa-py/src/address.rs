@@ -148,7 +148,8 @@ pub(crate) fn from_python(
 
 /// Whether an address can never mean anything else: a plain tuple of plain parts.
 fn is_constant(address: &Bound<'_, PyAny>) -> bool {
-    let plain = |part: Bound<'_, PyAny>| part.is_exact_instance_of::<PyString>() || part.is_exact_instance_of::<PyInt>();
+    let plain =
+        |part: Bound<'_, PyAny>| part.is_exact_instance_of::<PyString>() || part.is_exact_instance_of::<PyInt>();
     address.cast_exact::<PyTuple>().is_ok_and(|parts| parts.iter().all(plain))
 }
 

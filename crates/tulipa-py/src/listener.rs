@@ -17,8 +17,8 @@ use crate::ffi::object::Obj;
 use crate::ffi::raw::{Arguments, method};
 use crate::host::Owner;
 use crate::names;
-use crate::transport::open::{self, Extra};
 use crate::transport;
+use crate::transport::open::{self, Extra};
 
 /// One listening socket of a server.
 #[pyclass(frozen, module = "tulipa._native")]

@@ -74,13 +74,14 @@ fn deliver(
     let Some(protocol) = fields.protocol.get(py) else { return Ok(false) };
     let from = address::sender(event_loop, from)?;
     let context = fields.context.get(py);
-    let told = in_context(py, context.as_ref(), || {
-        method2(&protocol, intern!(py, "datagram_received"), data.as_any(), &from)
-    });
+    let told =
+        in_context(py, context.as_ref(), || method2(&protocol, intern!(py, "datagram_received"), data.as_any(), &from));
     match told {
         Ok(_) => Ok(true),
         // asyncio lets this reach the exception handler and keeps the transport.
-        Err(error) => complain(event_loop, transport, error, "Exception in callback protocol.datagram_received()").map(|()| true),
+        Err(error) => {
+            complain(event_loop, transport, error, "Exception in callback protocol.datagram_received()").map(|()| true)
+        }
     }
 }
 
