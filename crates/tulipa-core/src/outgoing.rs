@@ -34,11 +34,6 @@ impl<C: AsRef<[u8]>> Outgoing<C> {
         let length = chunk.as_ref().len();
         if length > 0 {
             self.size += length;
-            if self.chunks.capacity() == 0 {
-                // Whoever writes once mostly writes one chunk at a time, and the place stays; left to itself the queue
-                // would begin with four.
-                self.chunks.reserve_exact(1);
-            }
             self.chunks.push_back(chunk);
         }
     }

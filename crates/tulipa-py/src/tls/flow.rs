@@ -186,10 +186,6 @@ pub(super) fn write(core: &Bound<'_, TlsCore>, chunks: impl IntoIterator<Item = 
             let size = chunk.as_ref().len();
             if size > 0 {
                 state.waiting += size;
-                if state.backlog.capacity() == 0 {
-                    // As for the stream below: one place is what most connections need, and it stays.
-                    state.backlog.reserve_exact(1);
-                }
                 state.backlog.push_back(Waiting { chunk, done: 0 });
             }
         }
