@@ -11,7 +11,6 @@ import asyncio
 import errno
 import functools
 import operator
-import os
 import socket
 import ssl as ssl_module
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from ._compat import (
     SSL_HANDSHAKE_TIMEOUT,
     SSL_SHUTDOWN_TIMEOUT,
     TransportSocket,
+    count_clients,
     set_nodelay,
 )
 from ._connecting import server_started
@@ -143,61 +143,41 @@ class ServingMixin(UnixMixin, TlsMixin, Host):
         ssl_shutdown_timeout: float | None = SSL_SHUTDOWN_TIMEOUT,
         context: Context | None = None,
     ) -> None:
-        secure = None
+        count_clients(server)
+        factory: Callable[[], asyncio.BaseProtocol] = protocol_factory
         if sslcontext is not None:
-            secure = functools.partial(
-                self._accept_secure,
-                protocol_factory,
-                sock,
-                sslcontext,
-                server,
-                ssl_handshake_timeout,
-                ssl_shutdown_timeout,
+            factory = functools.partial(
+                self._secured, protocol_factory, sslcontext, ssl_handshake_timeout, ssl_shutdown_timeout
             )
         run: Any = None if context is None else context.run
         listen: Callable[..., object] = self._listen if run is None else functools.partial(run, self._listen)
-        listen(sock, protocol_factory, server, SocketTransport, secure, backlog)
+        listen(sock, factory, server, SocketTransport, backlog)
         server_started(server)
 
     def _stop_serving(self, sock: socket.socket) -> None:
         self._stop_listening(sock)
         self._unlink_unix_socket(sock)
 
-    def _accept_secure(
+    def _secured(
         self,
         protocol_factory: Callable[[], asyncio.BaseProtocol],
-        listening: socket.socket,
         sslcontext: ssl_module.SSLContext,
-        server: Any,
         ssl_handshake_timeout: float | None,
         ssl_shutdown_timeout: float | None,
-        fd: int,
-        peer: Any,
-    ) -> None:
-        """Begin TLS on a connection that was accepted; owns `fd` from here on."""
-        try:
-            sock = socket.socket(listening.family, listening.type, listening.proto, fileno=fd)
-        except BaseException:
-            os.close(fd)
-            raise
-        try:
-            sock.setblocking(False)
-            waiter = self.create_future()
-            transport = self._make_ssl_transport(
-                sock,
-                protocol_factory(),
-                sslcontext,
-                waiter=waiter,
-                server_side=True,
-                extra={"peername": peer},
-                server=server,
-                ssl_handshake_timeout=ssl_handshake_timeout,
-                ssl_shutdown_timeout=ssl_shutdown_timeout,
-            )
-        except BaseException:
-            sock.close()
-            raise
-        waiter.add_done_callback(functools.partial(self._handshake_done, transport))
+    ) -> TlsProtocol:
+        """Make the protocol of a connection that was accepted and begins with TLS."""
+        waiter = self.create_future()
+        tls = TlsProtocol(
+            self,
+            protocol_factory(),
+            sslcontext,
+            waiter,
+            server_side=True,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
+        waiter.add_done_callback(functools.partial(self._handshake_done, tls._app_transport))
+        return tls
 
     def _handshake_done(self, transport: Any, waiter: asyncio.Future[None]) -> None:
         if waiter.cancelled():

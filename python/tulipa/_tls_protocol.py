@@ -42,18 +42,15 @@ class TlsProtocol(TlsCore, asyncio.Protocol):
         "_app_transport",
         "_context",
         "_eof_received",
-        "_handshake_start",
         "_handshake_timeout",
         "_handshake_timer",
         "_loop",
         "_reason",
         "_resuming",
-        "_server_side",
         "_shaken",
         "_shutdown_timeout",
         "_shutdown_timer",
         "_sslcontext",
-        "_sslobj",
         "_transport",
         "_waiter",
     )
@@ -75,7 +72,6 @@ class TlsProtocol(TlsCore, asyncio.Protocol):
         self._sslcontext = sslcontext or _default_context(server_side, server_hostname)
         self._loop = loop
         self._waiter = waiter
-        self._server_side = server_side
         self._transport: Any = None
         self._app_state = _INIT if call_connection_made else _MADE
         self._eof_received = False
@@ -84,12 +80,11 @@ class TlsProtocol(TlsCore, asyncio.Protocol):
         self._resuming = False
         self._context: contextvars.Context | None = None
         self._reason: BaseException | None = None
-        self._handshake_start = 0.0
         self._handshake_timer: asyncio.TimerHandle | None = None
         self._shutdown_timer: asyncio.TimerHandle | None = None
         self._app_protocol = protocol
         hostname = server_hostname if server_hostname and not server_side else None
-        self._sslobj: ssl_module.SSLObject = self._open(loop._tls_engine, self._sslcontext, server_side, hostname)
+        self._open(loop._tls_engine, self._sslcontext, server_side, hostname)
         self._app_transport: SSLTransport | None = SSLTransport(loop, self)
 
     # -- the transport below ----------------------------------------------------------
@@ -155,7 +150,6 @@ class TlsProtocol(TlsCore, asyncio.Protocol):
     def _start_handshake(self) -> None:
         if self._loop.get_debug():
             logger.debug("%r starts SSL handshake", self)
-            self._handshake_start = self._loop.time()
         self._phase = _HANDSHAKE
         self._handshake_timer = self._loop.call_later(self._handshake_timeout, self._handshake_timed_out)
         self._drive()
@@ -178,9 +172,9 @@ class TlsProtocol(TlsCore, asyncio.Protocol):
             self._handshake_done(None)
 
     def _handshake_done(self, exc: Exception | None) -> None:
-        if self._handshake_timer is not None:
-            self._handshake_timer.cancel()
-            self._handshake_timer = None
+        timer, self._handshake_timer = self._handshake_timer, None
+        if timer is not None:
+            timer.cancel()
         if exc is not None:
             self._phase = _UNWRAPPED
             if isinstance(exc, ssl_module.CertificateError):
@@ -192,8 +186,8 @@ class TlsProtocol(TlsCore, asyncio.Protocol):
             return
         self._phase = _WRAPPED
         self._shaken = True
-        if self._loop.get_debug():
-            seconds = self._loop.time() - self._handshake_start
+        if timer is not None and self._loop.get_debug():
+            seconds = self._loop.time() - (timer.when() - self._handshake_timeout)
             logger.debug("%r: SSL handshake took %.1f ms", self, seconds * 1e3)
         self._send()
         if self._app_state == _INIT:

@@ -30,6 +30,9 @@ class SSLTransport(TlsTransportCore, asyncio.Transport):
     Some look for "SSL" in the name, to tell it from a plain transport.
     """
 
+    # The dictionary is for the program: with anything in it, it takes 300 bytes.
+    __slots__ = ("__dict__", "__weakref__", "_closed")
+
     _start_tls_compatible = True
     _sendfile_compatible = SENDFILE_FALLBACK
 

@@ -13,7 +13,7 @@ import sys
 import warnings
 from typing import Any
 
-from ._compat import SENDFILE_TRY_NATIVE, SENDFILE_UNSUPPORTED, TransportSocket
+from ._compat import SENDFILE_TRY_NATIVE, SENDFILE_UNSUPPORTED, TRANSPORT_EXTRA, TransportSocket
 from ._native import DatagramCore, StreamCore, TransportCore
 
 __all__ = ["DatagramTransport", "ReadPipeTransport", "SocketTransport", "WritePipeTransport"]
@@ -25,7 +25,6 @@ class _Transport(TransportCore):
     """What all transports do alike."""
 
     __slots__ = ()
-    _extra: dict[str, Any]  # a slot of asyncio.BaseTransport
     _reads = True
 
     def __repr__(self) -> str:
@@ -43,6 +42,20 @@ class _Transport(TransportCore):
                 info.append("reading")
             info.append(f"bufsize={self.get_write_buffer_size()}")
         return f"<{' '.join(info)}>"
+
+    @property
+    def _extra(self) -> dict[str, Any]:
+        """What `get_extra_info` looks into; made when it is asked for the first time, where the names are known."""
+        try:
+            info: dict[str, Any] = TRANSPORT_EXTRA.__get__(self)
+        except AttributeError:
+            info = self._unpack_names()
+            TRANSPORT_EXTRA.__set__(self, info)
+        return info
+
+    @_extra.setter
+    def _extra(self, info: dict[str, Any]) -> None:
+        TRANSPORT_EXTRA.__set__(self, info)
 
     @property
     def _closing(self) -> bool:

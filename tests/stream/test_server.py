@@ -200,6 +200,95 @@ async def test_clients_can_be_closed_or_aborted(loop, how):  # T8
     getattr(server, how)()
 
 
+@pytest.mark.skipif(V < (3, 13), reason="servers know their transports from 3.13 on")
+async def test_transports_of_others_are_clients_too(loop):  # T8
+    """Libraries that make transports of their own attach them to the server that they came from."""
+
+    class Foreign:
+        closed = False
+
+        def close(self):
+            self.closed = True
+
+    served, foreign = new_served(), Foreign()
+    server = await loop.create_server(served, "127.0.0.1", 0)
+    client, _ = await loop.create_connection(Recorder, *server.sockets[0].getsockname())
+    await until(lambda: served.made)
+    transport = served.made[0].transport
+    server._attach(foreign)
+    server._attach(transport)
+    server.close()
+    waiting = loop.create_task(server.wait_closed())
+    for _ in range(2):
+        server._detach(foreign)
+        await turns(2)
+        assert not waiting.done()
+    server.close_clients()
+    assert transport.is_closing()
+    assert not foreign.closed
+    await waiting
+    await served.made[0].until("connection_lost")
+    client.abort()
+    await turns(2)
+
+
+@pytest.mark.skipif(V < (3, 13), reason="servers know their transports from 3.13 on")
+async def test_each_server_ends_its_own_clients(loop):  # T8
+    both = []
+    for _ in range(2):
+        served = new_served()
+        server = await loop.create_server(served, "127.0.0.1", 0)
+        await loop.create_connection(Recorder, *server.sockets[0].getsockname())
+        both.append((served, server))
+    await until(lambda: all(served.made for served, _ in both))
+    (first, one), (second, other) = both
+    one.close_clients()
+    await first.made[0].until("connection_lost")
+    assert not second.made[0].transport.is_closing()
+    other.abort_clients()
+    await second.made[0].until("connection_lost")
+    for _, server in both:
+        server.close()
+        await server.wait_closed()
+    await turns(5)
+
+
+async def test_the_names_of_a_connection_are_known_when_it_is_over(loop):  # T4
+    served = new_served()
+    server = await loop.create_server(served, "127.0.0.1", 0)
+    address = server.sockets[0].getsockname()
+    client, protocol = await loop.create_connection(Recorder, *address)
+    await until(lambda: served.made)
+    origin = client.get_extra_info("sockname")
+    transport = served.made[0].transport
+    transport.abort()
+    await served.made[0].until("connection_lost")
+    await protocol.until("connection_lost")
+    assert transport.get_extra_info("peername") == origin
+    assert transport.get_extra_info("sockname") == address
+    assert transport.get_extra_info("nothing", 5) == 5
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_program_may_add_to_what_is_known(loop):  # T9
+    served = new_served()
+    server = await loop.create_server(served, "127.0.0.1", 0)
+    client, _ = await loop.create_connection(Recorder, *server.sockets[0].getsockname())
+    await until(lambda: served.made)
+    transport = served.made[0].transport
+    transport._extra["more"] = 1
+    assert transport.get_extra_info("more") == 1
+    assert transport.get_extra_info("peername") == client.get_extra_info("sockname")
+    transport._extra = {"instead": 2}
+    assert (transport.get_extra_info("instead"), transport.get_extra_info("more")) == (2, None)
+    transport.abort()
+    client.abort()
+    server.close()
+    await server.wait_closed()
+    await turns(5)
+
+
 async def test_a_server_of_a_ready_made_socket(loop):
     sock = socket.create_server(("127.0.0.1", 0))
     async with await loop.create_server(Recorder, sock=sock) as server:

@@ -2,17 +2,23 @@
 //!
 //! Each datagram goes out by itself, at once if there is room, else in order from a queue. Errors concern single
 //! datagrams and never end the transport; only `close` and `abort` do. The phases are those of [`stream`](crate::stream).
-//! Reports are level-triggered: datagrams have no short read that would tell that the socket is empty, and a vain
-//! attempt for each one would cost more than the poller does.
+//! Reports are level-triggered: datagrams have no short read that would tell that the socket is empty. Several of them are
+//! taken in a row where that has paid lately ([`Row`]); a vain attempt after each one would cost more than the poller does.
 
 use std::collections::VecDeque;
 
-use crate::driver::{Attempt, Code, Driver, Interest, Trigger};
+use crate::driver::{Attempt, Code, Driver, Interest, Received, Trigger};
 use crate::host::Host;
 use crate::stream::{Effects, WaterMarks};
 
 /// What asyncio counts for each queued datagram beside its bytes.
 const HEADER_SIZE: usize = 8;
+
+/// How many datagrams of one socket are taken in a row at most.
+const ROW_MAX: u8 = 32;
+
+/// For how many turns at most nobody asks for a second datagram, where there was none.
+const PATIENCE_MAX: u8 = 63;
 
 /// A datagram that waits, and where it goes.
 type Queued<D, H> = (<H as Host>::Chunk, Option<<D as Driver>::Address>);
@@ -30,12 +36,53 @@ pub enum Sent {
     Failed(Code),
 }
 
+/// How many datagrams are taken in a row. Where a second one was not there, it is asked for again only after twice as
+/// many turns as before: a peer that waits for each answer costs next to no vain attempt, and a crowd one in each row.
+struct Row {
+    /// Attempts in the present row.
+    taken: u8,
+    /// How many turns are still to pass without a second attempt.
+    skips: u8,
+    /// How many were to pass after the last vain one.
+    patience: u8,
+}
+
+impl Row {
+    const fn begin(&mut self) {
+        self.taken = 0;
+    }
+
+    const fn took(&mut self) {
+        self.taken += 1;
+        if self.taken == 2 {
+            self.patience = 0;
+        }
+    }
+
+    fn was_vain(&mut self) {
+        if self.taken == 1 {
+            self.patience = (self.patience * 2 + 1).min(PATIENCE_MAX);
+            self.skips = self.patience;
+        }
+    }
+
+    /// Whether to ask for another one.
+    const fn goes_on(&mut self) -> bool {
+        if self.taken == 1 && self.skips > 0 {
+            self.skips -= 1;
+            return false;
+        }
+        self.taken < ROW_MAX
+    }
+}
+
 pub(crate) struct Datagram<D: Driver, H: Host> {
     pub(crate) source: D::Source,
     pub(crate) owner: H::Owner,
     queue: VecDeque<Queued<D, H>>,
     size: usize,
     marks: WaterMarks,
+    row: Row,
     started: bool,
     paused: bool,
     closing: bool,
@@ -51,6 +98,7 @@ impl<D: Driver, H: Host> Datagram<D, H> {
             queue: VecDeque::new(),
             size: 0,
             marks: WaterMarks::DEFAULT,
+            row: Row { taken: 0, skips: 0, patience: 0 },
             started: false,
             paused: false,
             closing: false,
@@ -90,6 +138,37 @@ impl<D: Driver, H: Host> Datagram<D, H> {
             self.paused = paused;
         }
         change
+    }
+
+    /// There is something to take, says the driver.
+    pub(crate) const fn reported(&mut self) {
+        self.row.begin();
+    }
+
+    /// Takes one datagram, or what an earlier one met.
+    pub(crate) fn receive(&mut self, driver: &mut D, into: &mut [u8]) -> Result<Option<Received<D>>, Code> {
+        if !self.is_reading() {
+            return Ok(None);
+        }
+        match driver.receive(&mut self.source, into) {
+            Ok(Attempt::Pending) => {
+                self.row.was_vain();
+                Ok(None)
+            }
+            Ok(Attempt::Done(received)) => {
+                self.row.took();
+                Ok(Some(received))
+            }
+            Err(code) => {
+                self.row.took();
+                Err(code)
+            }
+        }
+    }
+
+    /// Whether to look for another datagram at once, after one was delivered.
+    pub(crate) const fn goes_on(&mut self) -> bool {
+        self.is_reading() && self.row.goes_on()
     }
 
     pub(crate) fn send(&mut self, driver: &mut D, chunk: H::Chunk, to: Option<D::Address>) -> Sent {

@@ -45,7 +45,8 @@ pub enum Step<H: Host> {
     Call(H::Callback),
     /// A transport that was just made: run `connection_made`, then call [`Loop::begin`].
     Started(Token, H::Owner),
-    /// A stream or datagram socket has something: call [`Loop::read`] or [`Loop::receive`].
+    /// A stream or datagram socket has something: call [`Loop::read`]; or [`Loop::receive`], and [`Loop::receive_on`] once
+    /// that is delivered.
     Readable(Token, H::Owner),
     /// A listener has connections waiting: call [`Loop::accept`].
     Acceptable(Token, H::Owner),
@@ -91,6 +92,8 @@ pub struct Loop<D: Driver, H: Host> {
     ready: VecDeque<Ready<H>>,
     /// How many entries at the front of `ready` belong to the present turn.
     batch: usize,
+    /// How many entries belonged to later turns when a datagram was last received.
+    scheduled: usize,
     /// Between [`Loop::collect`] and [`Loop::flush`].
     turning: bool,
     /// The present turn has had something in its batch.
@@ -122,6 +125,7 @@ impl<D: Driver, H: Host> Loop<D, H> {
             driver,
             ready: VecDeque::new(),
             batch: 0,
+            scheduled: 0,
             turning: false,
             ran: false,
             timers: Timers::new(),

@@ -14,6 +14,7 @@ use pyo3::types::{PyDict, PyFloat, PyList, PyTuple};
 use tulipa_core::{Direction, Held, Inbox, Instant, Loop, Remains, TimerId, Token};
 use tulipa_sys::{OpenError, SystemDriver, Waker};
 
+use crate::address::Familiar;
 use crate::by_number::ByNumber;
 use crate::error;
 use crate::ffi::call::{address, is_bound_native};
@@ -60,6 +61,7 @@ pub(crate) struct LoopCore {
     pub(crate) state: StateCell<State>,
     /// Where reads end whose bytes are then copied into an object of their own size.
     pub(crate) scratch: StateCell<Box<[u8]>>,
+    pub(crate) familiar: StateCell<Familiar>,
     inbox: Arc<Inbox<Obj>>,
     /// Gone when the loop is closed.
     waker: StateCell<Option<Waker>>,
@@ -281,6 +283,7 @@ impl LoopCore {
                 sharing: Sharing::default(),
             }),
             scratch: StateCell::new(vec![0; READ_MAX].into_boxed_slice()),
+            familiar: StateCell::new(Familiar::new()),
             resolver: resolve::resolver(Arc::clone(&inbox), waker.clone()),
             files: file::threads(Arc::clone(&inbox), waker.clone()),
             inbox,

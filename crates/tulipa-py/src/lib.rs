@@ -30,6 +30,7 @@ mod future;
 mod handle;
 mod host;
 mod listener;
+mod names;
 mod offload;
 mod resolve;
 mod sharing;

@@ -6,18 +6,19 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyType};
+use pyo3::types::PyType;
 use tulipa_core::{Ends, Token};
 use tulipa_sys::{Address, Descriptor, Source, socket};
 
-use crate::address;
 use crate::error::{is_exit, os_error};
 use crate::event_loop::LoopCore;
 use crate::ffi::call::{copy_context, copy_current_context, in_context};
 use crate::ffi::object::Obj;
 use crate::ffi::raw::{Arguments, method};
 use crate::host::Owner;
-use crate::transport::{self, open};
+use crate::names;
+use crate::transport;
+use crate::transport::open::{self, Extra};
 
 /// One listening socket of a server.
 #[pyclass(frozen, module = "tulipa._native")]
@@ -29,8 +30,6 @@ pub(crate) struct Listener {
     server: Option<Py<PyAny>>,
     /// The class of the transports.
     class: Py<PyType>,
-    /// For connections that speak TLS: called with the connected socket and the address instead of `factory`.
-    secure: Option<Py<PyAny>>,
     /// What the server was made in; each connection gets a copy (T18).
     context: Py<PyAny>,
     /// How many connections one turn accepts at most.
@@ -45,7 +44,6 @@ impl Listener {
         visit.call(&self.factory)?;
         visit.call(&self.server)?;
         visit.call(&self.class)?;
-        visit.call(&self.secure)?;
         visit.call(&self.context)
     }
 }
@@ -62,8 +60,8 @@ fn listen<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult
     let py = object.py();
     let event_loop = object.cast::<LoopCore>()?;
     event_loop.get().check_usable()?;
-    let [listening, factory, server, class, secure, backlog] = args.positional else {
-        return Err(PyTypeError::new_err("_listen() takes six arguments"));
+    let [listening, factory, server, class, backlog] = args.positional else {
+        return Err(PyTypeError::new_err("_listen() takes five arguments"));
     };
     let fd: i32 = listening.call_method0(intern!(py, "fileno"))?.extract()?;
     open::claim(event_loop, fd)?;
@@ -78,7 +76,6 @@ fn listen<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult
             factory: factory.clone().unbind(),
             server: some(server),
             class: class.clone().cast_into::<PyType>()?.unbind(),
-            secure: some(secure),
             context: copy_current_context(py)?.unbind(),
             backlog: backlog.extract::<u32>()?.max(1),
             token: AtomicU64::new(0),
@@ -164,20 +161,10 @@ fn connect(event_loop: &Bound<'_, LoopCore>, listener: &Listener, source: Source
     let py = event_loop.py();
     let fd = source.number();
     let context = copy_context(listener.context.bind(py))?;
-    let peer = address::to_python(py, Some(peer))?;
-    if let Some(secure) = &listener.secure {
-        let secure = secure.bind(py);
-        let number = source.into_number();
-        return in_context(py, Some(&context), || secure.call1((number, peer))).map(drop);
-    }
     let protocol = in_context(py, Some(&context), || listener.factory.bind(py).call0())?;
-    let extra = PyDict::new(py);
-    extra.set_item(intern!(py, "peername"), peer)?;
-    if let Ok(local) = socket::local_address(fd) {
-        extra.set_item(intern!(py, "sockname"), address::to_python(py, Some(&local))?)?;
-    }
+    let names = names::pack(py, peer, socket::local_address(fd).ok().as_ref());
     let server = listener.server.as_ref().map(|server| server.bind(py).clone());
-    let parts = open::Parts { protocol, server: None, waiter: None, context, extra: extra.into_any() };
+    let parts = open::Parts { protocol, server: None, waiter: None, context, extra: Extra::Names(names) };
     let transport = open::prepare(event_loop, listener.class.bind(py), parts)?;
     let own = transport::fields(&transport)?;
     if let Some(server) = server {

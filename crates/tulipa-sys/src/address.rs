@@ -113,7 +113,24 @@ impl Address {
         &self.0
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// The address that lies in memory so, the family's number first; see [`Address::bytes`].
+    ///
+    /// # Errors
+    /// EINVAL for fewer bytes than a family's number has, or more than any address.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Code> {
+        let (family, raw) = bytes.split_first_chunk::<HEADER>().ok_or_else(|| code(Errno::INVAL))?;
+        Self::from_raw(i32::from(u16::from_ne_bytes(*family)), raw)
+    }
+
+    /// Whether the address is one of IPv4 or IPv6.
+    #[must_use]
+    pub fn is_internet(&self) -> bool {
+        matches!(self.family(), INET | INET6)
+    }
+
+    /// The address as it lies in memory, the family's number first.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
         // SAFETY: the first `addr_len` bytes behind the pointer are initialized; they live and stay as they are for as
         // long as `self` is borrowed.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.addr_len() as usize) }
@@ -182,6 +199,7 @@ mod tests {
         assert_eq!(address.endpoint(), endpoint);
         assert_eq!(address.family(), family);
         assert_eq!(address, address.clone());
+        assert_eq!(Address::from_bytes(address.bytes()).expect("its own bytes"), address);
     }
 
     #[test]

@@ -35,8 +35,9 @@ impl<D: Driver, H: Host> Loop<D, H> {
                     self.ready.push_back(Ready::Watch(token, Direction::Write));
                 }
             }
-            Some(Slot::Datagram(..)) => {
+            Some(Slot::Datagram(datagram, _)) => {
                 if completion.readable || completion.hangup {
+                    datagram.reported();
                     self.ready.push_back(Ready::Read(token));
                 }
                 if completion.writable {

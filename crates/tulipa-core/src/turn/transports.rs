@@ -2,7 +2,7 @@
 
 use super::{Loop, Remains, Slot};
 use crate::datagram::{Datagram, Sent};
-use crate::driver::{Attempt, Code, Driver, Received};
+use crate::driver::{Code, Driver, Received};
 use crate::host::Host;
 use crate::ready::Ready;
 use crate::stream::{Effects, Ends, Read, Stream, Written};
@@ -252,14 +252,20 @@ impl<D: Driver, H: Host> Loop<D, H> {
     /// # Errors
     /// The driver's code: `error_received` is due.
     pub fn receive(&mut self, token: Token, into: &mut [u8]) -> Result<Option<Received<D>>, Code> {
-        match self.slots.get_mut(token) {
-            Some(Slot::Datagram(datagram, _)) if datagram.is_reading() => {
-                match self.driver.receive(&mut datagram.source, into)? {
-                    Attempt::Done(received) => Ok(Some(received)),
-                    Attempt::Pending => Ok(None),
-                }
-            }
-            _ => Ok(None),
+        let Some(Slot::Datagram(datagram, _)) = self.slots.get_mut(token) else { return Ok(None) };
+        self.scheduled = self.ready.len() - self.batch;
+        datagram.receive(&mut self.driver, into)
+    }
+
+    /// Lets the next datagram of a socket follow at once, in this turn, after the last one was delivered. It follows
+    /// only if that has scheduled nothing, for what a datagram schedules comes before the next one; if the socket still
+    /// reads; and if its row is not too long. Else the driver reports the socket again in the next turn.
+    pub fn receive_on(&mut self, token: Token) {
+        let Some(Slot::Datagram(datagram, _)) = self.slots.get_mut(token) else { return };
+        let scheduled = self.ready.len() - self.batch > self.scheduled || self.inbox.is_pending();
+        if !scheduled && datagram.goes_on() {
+            self.ready.push_front(Ready::Read(token));
+            self.batch += 1;
         }
     }
 

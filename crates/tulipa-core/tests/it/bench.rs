@@ -12,8 +12,12 @@ pub(crate) struct Bench {
     pub(crate) read_size: usize,
     /// The answer to the peer's end.
     pub(crate) keep_open: bool,
-    /// Whether readable streams are read.
+    /// Whether readable streams and datagram sockets are read.
     pub(crate) reads: bool,
+    /// How often datagrams were asked for.
+    pub(crate) receives: usize,
+    /// Where a datagram was just delivered.
+    delivered: Option<Token>,
 }
 
 impl Bench {
@@ -23,7 +27,7 @@ impl Bench {
 
     pub(crate) fn with(faults: Faults) -> Self {
         let (lp, inbox) = new_loop(SimDriver::new(Seed(1), faults));
-        Self { lp, inbox, read_size: 1024, keep_open: false, reads: true }
+        Self { lp, inbox, read_size: 1024, keep_open: false, reads: true, receives: 0, delivered: None }
     }
 
     pub(crate) fn sim(&mut self) -> &mut SimDriver {
@@ -50,6 +54,9 @@ impl Bench {
         while let Some(step) = self.lp.next() {
             let line = self.run(step);
             then(&mut self.lp, &line);
+            if let Some(token) = self.delivered.take() {
+                self.lp.receive_on(token);
+            }
             log.push(line);
         }
         self.lp.flush();
@@ -104,6 +111,9 @@ impl Bench {
             return format!("readable {owner}");
         }
         let mut into = vec![0; self.read_size];
+        if self.lp.is_datagram(token) {
+            return self.receive(token, owner, &mut into);
+        }
         match self.lp.read(token, &mut into) {
             Read::Data(count) => format!("data {owner}: {}", String::from_utf8_lossy(&into[..count])),
             Read::Eof => {
@@ -112,6 +122,17 @@ impl Bench {
             }
             Read::Nothing => format!("nothing {owner}"),
             Read::Failed(code) => format!("failed {owner}: {}", code.0),
+        }
+    }
+
+    fn receive(&mut self, token: Token, owner: u32, into: &mut [u8]) -> String {
+        self.receives += 1;
+        let received = self.lp.receive(token, into);
+        self.delivered = (received != Ok(None)).then_some(token);
+        match received {
+            Ok(Some((count, _))) => format!("datagram {owner}: {}", String::from_utf8_lossy(&into[..count])),
+            Ok(None) => format!("nothing {owner}"),
+            Err(code) => format!("failed {owner}: {}", code.0),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Datagram sockets, one rule at a time.
 
 use tulipa_core::sim::{EndId, Faults, Operation, SimAddress, codes};
-use tulipa_core::{Attempt, Sent, Token};
+use tulipa_core::{Attempt, Instant, Sent, Token};
 
 use crate::bench::Bench;
-use crate::host::Owner;
+use crate::host::{Call, Owner, SimLoop};
 
 struct Socket {
     token: Token,
@@ -163,4 +163,123 @@ fn empty_datagrams_are_datagrams() {
     bench.lp.send(token, Vec::new(), None);
     bench.run_until_quiet();
     assert_eq!(peer_receives(&mut bench, peer), [""]);
+}
+
+/// A bench as [`begun`] makes it, with so many datagrams there.
+fn with_arrived(count: usize) -> (Bench, Socket) {
+    let (mut bench, socket) = begun(1000);
+    send(&mut bench, &socket, count);
+    (bench, socket)
+}
+
+fn send(bench: &mut Bench, socket: &Socket, count: usize) {
+    for number in 0..count {
+        bench.sim().peer(socket.peer).send(number.to_string().as_bytes(), Some(socket.address)).unwrap();
+    }
+    let landed = bench.lp.now().as_secs() + 0.1;
+    bench.reads = false;
+    while bench.lp.now().as_secs() < landed {
+        bench.turn();
+    }
+    bench.reads = true;
+    bench.receives = 0;
+}
+
+fn datagrams(numbers: std::ops::Range<usize>) -> Vec<String> {
+    numbers.map(|number| format!("datagram 1: {number}")).collect()
+}
+
+#[test]
+fn what_has_arrived_is_taken_in_a_row() {
+    let (mut bench, _) = with_arrived(5);
+    let mut expected = datagrams(0..5);
+    expected.push("nothing 1".to_owned());
+    assert_eq!(bench.turn(), expected);
+}
+
+#[test]
+fn a_row_ends_so_that_others_have_their_turn() {
+    let (mut bench, _) = with_arrived(40);
+    bench.lp.call_at(Instant::from_secs(0.0), Call(1));
+    let mut expected = datagrams(0..32);
+    expected.push("call 1".to_owned());
+    assert_eq!(bench.turn(), expected);
+    assert_eq!(bench.receives, 32, "nothing is asked in vain");
+    assert_eq!(bench.turn()[..8], datagrams(32..40));
+}
+
+#[test]
+fn what_a_datagram_schedules_comes_before_the_next_one() {
+    let (mut bench, _) = with_arrived(3);
+    bench.lp.call_soon(Call(1));
+    let schedules = |lp: &mut SimLoop, line: &str| {
+        if line == "datagram 1: 0" {
+            lp.call_soon(Call(2));
+        }
+    };
+    assert_eq!(bench.turn_with(schedules), ["call 1", "datagram 1: 0"]);
+    assert_eq!(bench.turn()[..3], ["call 2", "datagram 1: 1", "datagram 1: 2"]);
+}
+
+#[test]
+fn what_another_thread_schedules_meanwhile_comes_before_the_next_one() {
+    let (mut bench, _) = with_arrived(2);
+    let (inbox, waker) = (bench.inbox.clone(), bench.sim().waker());
+    assert_eq!(bench.turn_with(|_, _| inbox.push(Call(1), &waker)), ["datagram 1: 0"]);
+    assert_eq!(bench.turn()[..2], ["call 1", "datagram 1: 1"]);
+}
+
+#[test]
+fn calls_that_were_there_before_do_not_end_a_row() {
+    let (mut bench, _) = with_arrived(2);
+    bench.lp.call_soon(Call(1));
+    let again = |lp: &mut SimLoop, line: &str| {
+        if line == "call 1" {
+            lp.call_soon(Call(2));
+        }
+    };
+    assert_eq!(bench.turn_with(again)[..3], ["call 1", "datagram 1: 0", "datagram 1: 1"]);
+}
+
+#[test]
+fn a_row_ends_where_its_socket_stops() {
+    let stops: [fn(&mut SimLoop, Token); 3] = [
+        |lp, token| lp.close(token),
+        |lp, token| assert!(lp.abort(token)),
+        |lp, token| assert!(lp.pause_reading(token)),
+    ];
+    for stop in stops {
+        let (mut bench, Socket { token, .. }) = with_arrived(3);
+        let log = bench.turn_with(|lp, line| {
+            if line == "datagram 1: 1" {
+                stop(lp, token);
+            }
+        });
+        assert_eq!(log, datagrams(0..2));
+        bench.lp.resume_reading(token);
+        let rest = bench.run_until_quiet();
+        assert!(rest == ["lost 1"] || rest[0] == "datagram 1: 2", "{rest:?}");
+    }
+}
+
+#[test]
+fn an_error_is_one_of_a_row() {
+    let (mut bench, _) = with_arrived(2);
+    bench.sim().fail_next(Operation::Receive, codes::REFUSED);
+    assert_eq!(bench.turn()[..3], ["failed 1: 111", "datagram 1: 0", "datagram 1: 1"]);
+}
+
+#[test]
+fn a_peer_that_waits_for_answers_costs_next_to_no_vain_attempt() {
+    let (mut bench, socket) = begun(1000);
+    let mut receives = 0;
+    for _ in 0..1000 {
+        send(&mut bench, &socket, 1);
+        while !bench.turn().is_empty() {}
+        receives += bench.receives;
+    }
+    assert!(receives < 1030, "{receives}");
+    send(&mut bench, &socket, 200);
+    let turns = (0..).take_while(|_| !bench.turn().is_empty()).count();
+    assert!(turns < 80, "a crowd is soon taken in rows: {turns} turns");
 }

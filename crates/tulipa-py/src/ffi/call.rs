@@ -80,6 +80,22 @@ pub(crate) fn method1<'py>(
     }
 }
 
+/// `object.name(first, second)`.
+#[inline]
+pub(crate) fn method2<'py>(
+    object: &Bound<'py, PyAny>,
+    name: &Bound<'py, PyString>,
+    first: &Bound<'py, PyAny>,
+    second: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let args = [object.as_ptr(), first.as_ptr(), second.as_ptr()];
+    // SAFETY: attached; the first argument is the object itself, as the convention wants.
+    unsafe {
+        let result = ffi::PyObject_VectorcallMethod(name.as_ptr(), args.as_ptr(), 3, ptr::null_mut());
+        Bound::from_owned_ptr_or_err(object.py(), result)
+    }
+}
+
 /// `class(**options)`, where `class` makes and fills its instances as a plain class does.
 ///
 /// The options are passed on as they are, and must be nobody else's who changes them.

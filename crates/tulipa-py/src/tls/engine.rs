@@ -102,6 +102,13 @@ impl Engine {
         }
     }
 
+    /// The `ssl.SSLObject`.
+    pub(super) const fn object(&self) -> &Py<PyAny> {
+        match self {
+            Self::Native { object, .. } | Self::MemoryBio { object, .. } => object,
+        }
+    }
+
     pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         match self {
             Self::Native { object, .. } => visit.call(object),

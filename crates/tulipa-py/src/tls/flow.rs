@@ -257,10 +257,10 @@ pub(super) fn control_writing(core: &Bound<'_, TlsCore>) -> PyResult<()> {
     let departing = core.get().engine()?.departing(py)?;
     let name = core.get().with(py, |state| {
         let size = state.waiting + departing;
-        if size > state.write_marks.high && !state.app_writing_paused {
+        if size > state.marks().write.high && !state.app_writing_paused {
             state.app_writing_paused = true;
             Some(intern!(py, "pause_writing"))
-        } else if size <= state.write_marks.low && state.app_writing_paused {
+        } else if size <= state.marks().write.low && state.app_writing_paused {
             state.app_writing_paused = false;
             Some(intern!(py, "resume_writing"))
         } else {
@@ -278,9 +278,9 @@ pub(super) fn control_reading(core: &Bound<'_, TlsCore>) -> PyResult<()> {
     let py = core.py();
     let arrived = core.get().engine()?.arrived(py)?;
     let change = core.get().with(py, |state| {
-        let read = if arrived > state.read_marks.high && !state.lower_reading_paused {
+        let read = if arrived > state.marks().read.high && !state.lower_reading_paused {
             false
-        } else if arrived <= state.read_marks.low && state.lower_reading_paused {
+        } else if arrived <= state.marks().read.low && state.lower_reading_paused {
             true
         } else {
             return None;

@@ -58,6 +58,20 @@ struct Marks {
     high: usize,
 }
 
+/// The marks of both directions.
+#[derive(Clone, Copy)]
+struct AllMarks {
+    write: Marks,
+    read: Marks,
+}
+
+impl AllMarks {
+    const DEFAULT: Self = Self {
+        write: Marks { low: WRITE_HIGH / 4, high: WRITE_HIGH },
+        read: Marks { low: READ_HIGH / 4, high: READ_HIGH },
+    };
+}
+
 /// Bytes of a write that are still plaintext.
 struct Waiting {
     chunk: Chunk,
@@ -82,8 +96,8 @@ struct State {
     backlog: VecDeque<Waiting>,
     /// Bytes in `backlog` that are still plaintext.
     waiting: usize,
-    write_marks: Marks,
-    read_marks: Marks,
+    /// The marks, where somebody has set any.
+    marks: Option<Box<AllMarks>>,
     /// The protocol was told to pause writing.
     app_writing_paused: bool,
     /// The protocol has paused reading.
@@ -98,6 +112,16 @@ struct State {
     driving: bool,
     /// More has arrived meanwhile.
     again: bool,
+}
+
+impl State {
+    fn marks(&self) -> &AllMarks {
+        self.marks.as_deref().unwrap_or(&AllMarks::DEFAULT)
+    }
+
+    fn marks_mut(&mut self) -> &mut AllMarks {
+        self.marks.get_or_insert_with(|| Box::new(AllMarks::DEFAULT))
+    }
 }
 
 /// See the top of this file.
@@ -148,8 +172,7 @@ impl TlsCore {
                 buffered: false,
                 backlog: VecDeque::new(),
                 waiting: 0,
-                write_marks: Marks { low: WRITE_HIGH / 4, high: WRITE_HIGH },
-                read_marks: Marks { low: READ_HIGH / 4, high: READ_HIGH },
+                marks: None,
                 app_writing_paused: false,
                 app_reading_paused: false,
                 lower_writing_paused: false,
@@ -199,6 +222,12 @@ impl TlsCore {
     #[getter]
     fn _engine(&self) -> PyResult<&'static str> {
         self.engine().map(Engine::name)
+    }
+
+    /// The session, as the program may look at it.
+    #[getter]
+    fn _sslobj<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, PyAny>> {
+        self.engine().map(|engine| engine.object().bind(py))
     }
 
     #[getter]
@@ -315,23 +344,23 @@ impl TlsCore {
     /// Low- and high-water mark for writing, in bytes.
     #[getter]
     fn _write_marks(&self, py: Python<'_>) -> (usize, usize) {
-        self.with(py, |state| (state.write_marks.low, state.write_marks.high))
+        self.with(py, |state| (state.marks().write.low, state.marks().write.high))
     }
 
     #[setter(_write_marks)]
     fn set_write_marks(&self, py: Python<'_>, marks: (usize, usize)) {
-        self.with(py, |state| state.write_marks = Marks { low: marks.0, high: marks.1 });
+        self.with(py, |state| state.marks_mut().write = Marks { low: marks.0, high: marks.1 });
     }
 
     /// Low- and high-water mark for reading, in bytes.
     #[getter]
     fn _read_marks(&self, py: Python<'_>) -> (usize, usize) {
-        self.with(py, |state| (state.read_marks.low, state.read_marks.high))
+        self.with(py, |state| (state.marks().read.low, state.marks().read.high))
     }
 
     #[setter(_read_marks)]
     fn set_read_marks(&self, py: Python<'_>, marks: (usize, usize)) {
-        self.with(py, |state| state.read_marks = Marks { low: marks.0, high: marks.1 });
+        self.with(py, |state| state.marks_mut().read = Marks { low: marks.0, high: marks.1 });
     }
 
     /// Bytes that wait to be written.

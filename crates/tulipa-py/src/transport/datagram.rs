@@ -8,9 +8,9 @@ use tulipa_core::{Code, Sent, Token};
 
 use super::{TransportFields, chunk, complain, fields, none, pause_writing};
 use crate::address;
-use crate::error::{is_exit, os_error};
+use crate::error::os_error;
 use crate::event_loop::LoopCore;
-use crate::ffi::call::in_context;
+use crate::ffi::call::{in_context, method2};
 use crate::ffi::raw::{Arguments, Parsed, method};
 
 pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
@@ -40,12 +40,26 @@ pub(crate) fn send_failed(event_loop: &Bound<'_, LoopCore>, transport: &Bound<'_
     error_received(event_loop, transport, fields(transport)?, code)
 }
 
+/// Receives one datagram and delivers it; the core says whether another one follows within the turn.
 pub(super) fn readable(
     event_loop: &Bound<'_, LoopCore>,
     token: Token,
     transport: &Bound<'_, PyAny>,
     fields: &TransportFields,
 ) -> PyResult<()> {
+    if deliver(event_loop, token, transport, fields)? && !event_loop.get().is_stopping() {
+        event_loop.get().with(event_loop.py(), |state| state.core.receive_on(token));
+    }
+    Ok(())
+}
+
+/// Receives one datagram and delivers it; `false` if there was none.
+fn deliver(
+    event_loop: &Bound<'_, LoopCore>,
+    token: Token,
+    transport: &Bound<'_, PyAny>,
+    fields: &TransportFields,
+) -> PyResult<bool> {
     let py = event_loop.py();
     let core = event_loop.get();
     let received = core.scratch.with(py, |scratch| {
@@ -54,19 +68,20 @@ pub(super) fn readable(
     });
     let (data, from) = match received {
         Ok(Some(received)) => received,
-        Ok(None) => return Ok(()),
-        Err(code) => return error_received(event_loop, transport, fields, code),
+        Ok(None) => return Ok(false),
+        Err(code) => return error_received(event_loop, transport, fields, code).map(|()| true),
     };
-    let Some(protocol) = fields.protocol.get(py) else { return Ok(()) };
-    let from = address::to_python(py, from.as_ref())?;
+    let Some(protocol) = fields.protocol.get(py) else { return Ok(false) };
+    let from = address::sender(event_loop, from)?;
     let context = fields.context.get(py);
     let told =
-        in_context(py, context.as_ref(), || protocol.call_method1(intern!(py, "datagram_received"), (data, from)));
+        in_context(py, context.as_ref(), || method2(&protocol, intern!(py, "datagram_received"), data.as_any(), &from));
     match told {
-        Ok(_) => Ok(()),
-        Err(error) if is_exit(py, &error) => Err(error),
+        Ok(_) => Ok(true),
         // asyncio lets this reach the exception handler and keeps the transport.
-        Err(error) => complain(event_loop, transport, error, "Exception in callback protocol.datagram_received()"),
+        Err(error) => {
+            complain(event_loop, transport, error, "Exception in callback protocol.datagram_received()").map(|()| true)
+        }
     }
 }
 

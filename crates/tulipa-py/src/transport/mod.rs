@@ -15,7 +15,7 @@ use pyo3::exceptions::{PyConnectionError, PyRuntimeError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyString, PyType};
+use pyo3::types::{PyBytes, PyDict, PyString, PyType};
 use tulipa_core::{Code, Token};
 
 use crate::error::{is_exit, os_error};
@@ -27,6 +27,7 @@ use crate::ffi::object::SharedBytes;
 use crate::ffi::raw::{Arguments, method, table};
 use crate::ffi::slot::Slot;
 use crate::host::Chunk;
+use crate::names;
 use crate::tls::TlsCore;
 use crate::watch;
 
@@ -51,6 +52,8 @@ pub(crate) struct TransportFields {
     drained: Slot,
     /// The address that a datagram transport was connected to.
     pub(crate) address: Slot,
+    /// What the ends of the connection are called, until somebody asks; see [`names`].
+    names: Slot,
     /// [`Token::to_bits`]; zero resolves to nothing.
     token: Cell<u64>,
     fd: Cell<i32>,
@@ -64,6 +67,8 @@ pub(crate) struct TransportFields {
     open: Cell<bool>,
     /// Reading's end always closes: a pipe has no other direction to stay open for.
     pub(crate) one_way: Cell<bool>,
+    /// Its server has counted it in.
+    counted: Cell<bool>,
     /// How many writes were dropped after the connection was lost.
     pub(crate) dropped: Cell<u32>,
     /// Low- and high-water mark of a transport that has ended; before that the core has them.
@@ -82,6 +87,7 @@ unsafe impl Fields for TransportFields {
         c"_waiter" = waiter,
         c"_empty_waiter" = drained,
         c"_address" = address,
+        c"_packed_names" = names,
     );
 }
 
@@ -142,6 +148,9 @@ fn common_methods() -> Vec<pyo3::ffi::PyMethodDef> {
         method!(c"_set_marks", vector, set_marks, c"Set the high- and low-water marks, in bytes."),
         method!(c"_make_empty_waiter", noargs, make_empty_waiter, c"A future that ends when all is written."),
         method!(c"_reset_empty_waiter", noargs, reset_empty_waiter, c"Allow writing again."),
+        method!(c"_unpack_names", noargs, unpack_names, c"What get_extra_info() looks into at first."),
+        method!(c"_count_in", noargs, count_in, c"Whether the transport was not counted among its server's before."),
+        method!(c"_count_out", noargs, count_out, c"Whether it was, and is no longer."),
         method!(c"_fileno", noargs, fileno, c"The descriptor number, or -1 after the connection was lost."),
         method!(c"_lend", onearg, lend, c"Give the descriptor to a socket object, which closes it from now on."),
     ]
@@ -198,6 +207,7 @@ impl TransportFields {
             &self.waiter,
             &self.drained,
             &self.address,
+            &self.names,
         ];
         for slot in slots {
             slot.fill_empty(py);
@@ -558,6 +568,24 @@ fn fileno<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let fields = fields(transport)?;
     let fd = if fields.is_open() { fields.fd.get() } else { -1 };
     Ok(fd.into_pyobject(transport.py())?.into_any())
+}
+
+fn unpack_names<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = transport.py();
+    match fields(transport)?.names.take(py).map(Bound::cast_into::<PyBytes>) {
+        Some(Ok(packed)) => Ok(names::unpack(&packed)?.into_any()),
+        _ => Ok(PyDict::new(py).into_any()),
+    }
+}
+
+fn count_in<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let new = !fields(transport)?.counted.replace(true);
+    Ok(bool_object(transport.py(), new))
+}
+
+fn count_out<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let counted = fields(transport)?.counted.replace(false);
+    Ok(bool_object(transport.py(), counted))
 }
 
 fn lend<'py>(transport: &Bound<'py, PyAny>, socket: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {

@@ -3,7 +3,7 @@
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyType;
+use pyo3::types::{PyBytes, PyType};
 use tulipa_core::Ends;
 use tulipa_sys::{Descriptor, Source};
 
@@ -49,13 +49,20 @@ impl Kind {
     }
 }
 
+/// What `get_extra_info` is to look into.
+pub(crate) enum Extra<'py> {
+    Info(Bound<'py, PyAny>),
+    /// As [`names`](crate::names) packs them.
+    Names(Bound<'py, PyBytes>),
+}
+
 /// What a new transport starts with.
 pub(crate) struct Parts<'py> {
     pub(crate) protocol: Bound<'py, PyAny>,
     pub(crate) server: Option<Bound<'py, PyAny>>,
     pub(crate) waiter: Option<Bound<'py, PyAny>>,
     pub(crate) context: Bound<'py, PyAny>,
-    pub(crate) extra: Bound<'py, PyAny>,
+    pub(crate) extra: Extra<'py>,
 }
 
 /// A transport of `class` that is not open yet.
@@ -80,8 +87,11 @@ pub(crate) fn prepare<'py>(
     if let Some(server) = parts.server {
         own.server.set(server);
     }
+    match parts.extra {
+        Extra::Info(info) => transport.setattr(intern!(py, "_extra"), info)?,
+        Extra::Names(names) => own.names.set(names.into_any()),
+    }
     own.fill_empty(py);
-    transport.setattr(intern!(py, "_extra"), parts.extra)?;
     Ok(transport)
 }
 
@@ -197,7 +207,7 @@ fn open_transport<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> 
             Some(context) => context,
             None => copy_current_context(py)?,
         },
-        extra: extra.clone(),
+        extra: Extra::Info(extra.clone()),
     };
     let transport = prepare(event_loop, &class.clone().cast_into::<PyType>()?, parts)?;
     let own = fields(&transport)?;

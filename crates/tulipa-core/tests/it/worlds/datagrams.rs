@@ -88,6 +88,8 @@ impl World {
                 }
             }
             if self.percent(50.0) {
+                // The next one is a step of its own, if there is one.
+                self.lp.receive_on(token);
                 return;
             }
         }
