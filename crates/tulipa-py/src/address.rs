@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
+use tulipa_sys::address::{INET, INET6};
 use tulipa_sys::{Address, Endpoint};
 
 use crate::error::os_error_about;
@@ -62,8 +63,20 @@ pub(crate) fn from_python(
     Address::new(&Endpoint::Unix(&name)).map_err(|code| os_error_about(py, code, "not a Unix socket's path"))
 }
 
+/// The family of a host that is an address already, as its number; 0 if it is none, or has a zone.
+#[pyfunction]
+pub(crate) fn numeric_family(host: &str) -> i32 {
+    if host.parse::<Ipv4Addr>().is_ok() {
+        INET
+    } else if host.parse::<Ipv6Addr>().is_ok() {
+        INET6
+    } else {
+        0
+    }
+}
+
 /// A tuple of a numeric host and a port, with flow information and scope for IPv6.
-fn numeric(address: &Bound<'_, PyAny>) -> Option<Address> {
+pub(crate) fn numeric(address: &Bound<'_, PyAny>) -> Option<Address> {
     let tuple = address.cast::<PyTuple>().ok()?;
     let host = tuple.get_item(0).ok()?;
     let host = host.cast::<PyString>().ok()?.to_str().ok()?;

@@ -8,6 +8,7 @@
 //! | `transport` | streams and datagrams |
 //! | `tls` | TLS over any transport |
 //! | `listener` | accepting connections |
+//! | `connection` | making connections |
 //! | `watch` | `add_reader` and the operations behind `sock_*` |
 //! | `sharing` | sockets that a program has under two numbers |
 //! | `sockets` | what `sock_recv` and `sock_sendall` do at once |
@@ -22,6 +23,7 @@
 mod address;
 mod by_number;
 mod child;
+mod connection;
 mod error;
 mod event_loop;
 mod ffi;
@@ -51,6 +53,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     tls::register(module)?;
     module.add_class::<event_loop::LoopCore>()?;
     module.add_class::<listener::Listener>()?;
+    module.add_class::<connection::Connection>()?;
     module.add_class::<watch::Waiter>()?;
     module.add_class::<resolve::Question>()?;
     module.add_class::<resolve::Lookup>()?;
@@ -63,12 +66,15 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         future::methods(),
         watch::methods(),
         listener::methods(),
+        connection::methods(),
         resolve::methods(),
         sockets::methods(),
         transport::open::methods(),
     ] {
         ffi::raw::install(&core, methods)?;
     }
+    module.add_function(wrap_pyfunction!(connection::sockets_are_pythons_own, module)?)?;
+    module.add_function(wrap_pyfunction!(address::numeric_family, module)?)?;
     module.add_function(wrap_pyfunction!(system::sendfile, module)?)?;
     module.add_function(wrap_pyfunction!(system::remove_stale_socket, module)?)?;
     module.add_function(wrap_pyfunction!(system::path_identity, module)?)?;
