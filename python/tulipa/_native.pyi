@@ -33,6 +33,7 @@ __all__ = [
     "Waiter",
     "__version__",
     "driver_names",
+    "numeric_address",
     "numeric_family",
     "open_file",
     "path_identity",
@@ -69,6 +70,7 @@ __all__ = [
     "FileCore",
     "FileCall",
     "open_file",
+    "numeric_address",
     "numeric_family",
     "sockets_are_pythons_own",
     "sendfile",
@@ -95,6 +97,9 @@ def driver_names() -> list[str]:
 
 def probe() -> dict[str, bool | int | str]:
     """Ask the kernel what it offers (epoll, pidfd, io_uring, ...), for `tulipa info`."""
+
+def numeric_address(host: str, port: int) -> tuple[int, Any] | None:
+    """Return family and address, as getaddrinfo would, of a host that is an address already and has no zone."""
 
 def numeric_family(host: str) -> int:
     """Return the family of a host that is an address already and has no zone; 0 for any other."""

@@ -63,6 +63,23 @@ pub(crate) fn from_python(
     Address::new(&Endpoint::Unix(&name)).map_err(|code| os_error_about(py, code, "not a Unix socket's path"))
 }
 
+/// The family's number and the address, as `socket.getaddrinfo` would give it, of a host that is an address already and
+/// has no zone.
+#[pyfunction]
+pub(crate) fn numeric_address<'py>(
+    py: Python<'py>,
+    host: &str,
+    port: u16,
+) -> PyResult<Option<(i32, Bound<'py, PyAny>)>> {
+    let endpoint = match (host.parse::<Ipv4Addr>(), host.parse::<Ipv6Addr>()) {
+        (Ok(ip), _) => Endpoint::V4(ip, port),
+        (_, Ok(ip)) => Endpoint::V6(ip, port, 0, 0),
+        _ => return Ok(None),
+    };
+    let address = Address::new(&endpoint).map_err(|code| os_error_about(py, code, "no address"))?;
+    Ok(Some((address.family(), to_python(py, Some(&address))?)))
+}
+
 /// The family of a host that is an address already, as its number; 0 if it is none, or has a zone.
 #[pyfunction]
 pub(crate) fn numeric_family(host: &str) -> i32 {

@@ -75,6 +75,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     module.add_function(wrap_pyfunction!(connection::sockets_are_pythons_own, module)?)?;
     module.add_function(wrap_pyfunction!(address::numeric_family, module)?)?;
+    module.add_function(wrap_pyfunction!(address::numeric_address, module)?)?;
     module.add_function(wrap_pyfunction!(system::sendfile, module)?)?;
     module.add_function(wrap_pyfunction!(system::remove_stale_socket, module)?)?;
     module.add_function(wrap_pyfunction!(system::path_identity, module)?)?;
