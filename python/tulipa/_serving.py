@@ -60,8 +60,10 @@ class ServingMixin(UnixMixin, TlsMixin, Host):
             return transport
         info = dict(extra or {})
         info["socket"] = TransportSocket(sock)
-        _add_names(info, sock)
-        set_nodelay(sock)
+        # A class of the program's own may answer for itself.
+        if type(sock) is not socket.socket or not self._prepare_stream(sock, info):
+            _add_names(info, sock)
+            set_nodelay(sock)
         transport = self._open_transport(SocketTransport, "socket", sock, protocol, waiter, info, server, context, None)
         return transport
 

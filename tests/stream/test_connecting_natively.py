@@ -300,3 +300,32 @@ async def test_audit_hooks_hear_of_it_and_may_refuse(loop):
                 ]
         finally:
             listening = False
+
+
+async def test_a_class_of_sockets_tells_its_own_names(loop):
+    class Named(socket.socket):
+        def getsockname(self):
+            return ("near", 1)
+
+        def getpeername(self):
+            return ("far", 2)
+
+    async with serving(loop) as address:
+        sock = Named()
+        sock.setblocking(False)
+        await loop.sock_connect(sock, address)
+        transport, protocol = await loop.create_connection(Recorder, sock=sock)
+        assert transport.get_extra_info("sockname") == ("near", 1)
+        assert transport.get_extra_info("peername") == ("far", 2)
+        await gone(transport, protocol)
+
+
+async def test_a_socket_of_the_callers_has_its_names_and_sends_at_once(loop):  # T4 T32
+    async with serving(loop) as address:
+        sock = socket.socket(proto=0)
+        sock.setblocking(False)
+        await loop.sock_connect(sock, address)
+        names = sock.getsockname(), sock.getpeername()
+        transport, protocol = await loop.create_connection(Recorder, sock=sock)
+        assert (transport.get_extra_info("sockname"), transport.get_extra_info("peername")) == names
+        await gone(transport, protocol)

@@ -6,7 +6,7 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pyo3::exceptions::{PyBlockingIOError, PyOSError, PyTypeError};
+use pyo3::exceptions::{PyBlockingIOError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -22,6 +22,7 @@ use crate::ffi::audit;
 use crate::ffi::call::copy_current_context;
 use crate::ffi::cell::StateCell;
 use crate::ffi::raw::{Arguments, method};
+use crate::sockets::connect_failed;
 use crate::transport::{self, open};
 
 /// EBADF.
@@ -93,7 +94,7 @@ impl Connection {
         match self.ask(py) {
             Ok(Attempt::Done(())) => Ok(()),
             Ok(Attempt::Pending) => Err(PyBlockingIOError::new_err("the connection is still on its way")),
-            Err(code) => Err(self.failed(py, code)),
+            Err(code) => Err(connect_failed(code, self.address.bind(py))),
         }
     }
 }
@@ -106,15 +107,6 @@ impl Connection {
         });
         self.pending.store(result == Ok(Attempt::Pending), Ordering::Relaxed);
         result
-    }
-
-    /// What asyncio says of a connection that was under way.
-    #[cold]
-    fn failed(&self, py: Python<'_>, code: Code) -> PyErr {
-        match self.address.bind(py).str() {
-            Ok(address) => PyOSError::new_err((code.0, format!("Connect call failed {address}"))),
-            Err(error) => error,
-        }
     }
 }
 
@@ -181,7 +173,7 @@ fn begin<'py>(
     audit::socket_connects(&connection, &named)?;
     let own = connection.get();
     if own.ask(py).map_err(|code| os_error(py, code))? == Attempt::Pending {
-        own.ask(py).map_err(|code| own.failed(py, code))?;
+        own.ask(py).map_err(|code| connect_failed(code, &named))?;
     }
     Ok(connection.into_any())
 }
