@@ -7,7 +7,7 @@ import asyncio
 import socket
 import ssl
 from asyncio.transports import _FlowControlMixin
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextvars import Context
 from typing import Any, Literal, Protocol, Self, TypeVar, TypeVarTuple, final, type_check_only
 
@@ -225,6 +225,9 @@ class LoopCore:
     def _foreign_wakeup_fd(self) -> int: ...
     _debug: bool
     def create_future(self) -> asyncio.Future[Any]: ...
+    def create_task(
+        self, coro: Generator[Any, Any, _T] | Coroutine[Any, Any, _T], **kwargs: Any
+    ) -> asyncio.Task[_T]: ...
     def _receive_now(self, socket: socket.socket, size: int) -> bytes | Literal[False] | None: ...
     def _receive(self, socket: socket.socket, size: int) -> bytes: ...
     def _is_connected_by_now(self, sock: socket.socket, address: Any, /) -> bool:

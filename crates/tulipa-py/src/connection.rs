@@ -21,6 +21,7 @@ use crate::event_loop::LoopCore;
 use crate::ffi::audit;
 use crate::ffi::call::copy_current_context;
 use crate::ffi::cell::StateCell;
+use crate::ffi::object::Obj;
 use crate::ffi::raw::{Arguments, method};
 use crate::sockets::connect_failed;
 use crate::transport::{self, open};
@@ -250,7 +251,7 @@ fn open_connection<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) ->
     let (local, peer) = (socket::local_address(fd).ok(), socket::peer_address(fd).ok());
     extra.set_item(intern!(py, "sockname"), address::to_python(py, local.as_ref())?)?;
     if !extra.contains(intern!(py, "peername"))? {
-        extra.set_item(intern!(py, "peername"), open::recurring_name(event_loop, peer)?)?;
+        extra.set_item(intern!(py, "peername"), recurring_name(event_loop, peer)?)?;
     }
     let some = |value: &Bound<'py, PyAny>| (!value.is_none()).then(|| value.clone());
     let parts = open::Parts {
@@ -270,4 +271,25 @@ fn open_connection<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) ->
     }
     open::launch(event_loop, &transport, own, fd, Source::connected(socket), Some(Ends::Both));
     Ok(transport)
+}
+
+/// The address of a server that was asked, and is likely to be asked again. None if the system does not tell it, as on asyncio.
+pub(crate) fn recurring_name<'py>(
+    event_loop: &Bound<'py, LoopCore>,
+    address: Option<Address>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = event_loop.py();
+    let Some(address) = address else { return Ok(py.None().into_bound(py)) };
+    let last = &event_loop.get().last_name;
+    let known = last.with(py, |last| match last {
+        Some((known, name)) if *known == address => Some(name.clone()),
+        _ => None,
+    });
+    if let Some(name) = known {
+        return Ok(name.into_bound(py));
+    }
+    let name = address::to_python(py, Some(&address))?;
+    let entry = Obj::from(name.clone());
+    drop(last.with(py, |last| last.replace((address, entry))));
+    Ok(name)
 }

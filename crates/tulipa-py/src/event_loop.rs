@@ -81,7 +81,7 @@ pub(crate) struct LoopCore {
     own_time: KnownMethod,
     /// `sock_connect` is our own.
     pub(crate) own_sock_connect: KnownMethod,
-    /// The name of a connection's end that the next one is likely to have, too.
+    /// The name of the server that was connected to last.
     pub(crate) last_name: StateCell<Option<(Address, Obj)>>,
     /// The arguments that futures of this loop are made with, once there was one.
     pub(crate) future_options: StateCell<Option<Obj>>,

@@ -3,7 +3,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `event_loop`, `turn` | the loop class, scheduling, and driving a turn |
-//! | `future` | making futures |
+//! | `future`, `task` | making futures and tasks |
 //! | `handle` | `asyncio.Handle` and `asyncio.TimerHandle` |
 //! | `transport` | streams and datagrams |
 //! | `tls` | TLS over any transport |
@@ -37,6 +37,7 @@ mod resolve;
 mod sharing;
 mod sockets;
 mod system;
+mod task;
 mod tls;
 mod transport;
 mod turn;
@@ -64,6 +65,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     for methods in [
         event_loop::methods(),
         future::methods(),
+        task::methods(),
         watch::methods(),
         listener::methods(),
         connection::methods(),

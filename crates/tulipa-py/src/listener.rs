@@ -174,7 +174,7 @@ fn connect(event_loop: &Bound<'_, LoopCore>, listener: &Listener, source: Source
     let extra = PyDict::new(py);
     extra.set_item(intern!(py, "peername"), peer)?;
     if let Ok(local) = socket::local_address(fd) {
-        extra.set_item(intern!(py, "sockname"), open::recurring_name(event_loop, Some(local))?)?;
+        extra.set_item(intern!(py, "sockname"), address::to_python(py, Some(&local))?)?;
     }
     let server = listener.server.as_ref().map(|server| server.bind(py).clone());
     let parts = open::Parts { protocol, server: None, waiter: None, context, extra: extra.into_any() };

@@ -3,12 +3,11 @@
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyType};
+use pyo3::types::PyType;
 use tulipa_core::Ends;
-use tulipa_sys::{Address, Descriptor, Source};
+use tulipa_sys::{Descriptor, Source};
 
 use super::{TYPES, TransportFields, fields};
-use crate::address;
 use crate::error::os_error_about;
 use crate::event_loop::{LoopCore, State};
 use crate::ffi::call::copy_current_context;
@@ -214,28 +213,6 @@ fn open_transport<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> 
     Ok(transport)
 }
 
-/// An address that is likely to be the same for the next connection: a server's own, or that of a server which is asked
-/// again. None if the system does not tell it, as on asyncio.
-pub(crate) fn recurring_name<'py>(
-    event_loop: &Bound<'py, LoopCore>,
-    address: Option<Address>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let py = event_loop.py();
-    let Some(address) = address else { return Ok(py.None().into_bound(py)) };
-    let last = &event_loop.get().last_name;
-    let known = last.with(py, |last| match last {
-        Some((known, name)) if *known == address => Some(name.clone()),
-        _ => None,
-    });
-    if let Some(name) = known {
-        return Ok(name.into_bound(py));
-    }
-    let name = address::to_python(py, Some(&address))?;
-    let entry = Obj::from(name.clone());
-    drop(last.with(py, |last| last.replace((address, entry))));
-    Ok(name)
-}
-
 /// Counts a connection in at its server.
 pub(crate) fn attach(server: &Bound<'_, PyAny>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
     counted(server, intern!(server.py(), "_attach"), transport)
@@ -246,7 +223,11 @@ pub(crate) fn detach(server: &Bound<'_, PyAny>, transport: &Bound<'_, PyAny>) ->
     counted(server, intern!(server.py(), "_detach"), transport)
 }
 
-fn counted(server: &Bound<'_, PyAny>, method: &Bound<'_, PyString>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+fn counted(
+    server: &Bound<'_, PyAny>,
+    method: &Bound<'_, pyo3::types::PyString>,
+    transport: &Bound<'_, PyAny>,
+) -> PyResult<()> {
     // Servers know their transports by name from 3.13 on, and only their number before (T8).
     if cfg!(Py_3_13) {
         server.call_method1(method, (transport,))?;
