@@ -86,6 +86,16 @@ def connected(address: tuple[str, int], count: int) -> list[socket.socket]:
     return ends
 
 
+def listening() -> socket.socket:
+    """What the loop connects to."""
+    return far_away(socket.create_server(("127.0.0.1", 0)))
+
+
+def accepted(listener: socket.socket) -> socket.socket:
+    sock, _ = listener.accept()
+    return far_away(sock)
+
+
 def server_context() -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(Path(os.environ["COUNTS_FOLDER"]) / "server.pem")

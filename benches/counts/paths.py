@@ -218,6 +218,40 @@ async def accepted(loop) -> AsyncIterator[Rounds]:
     await settled()
 
 
+@contextlib.asynccontextmanager
+async def connecting(loop) -> AsyncIterator[Rounds]:
+    """Connections that the loop makes, on which it asks, has its answer, and goes."""
+    open_now = set()
+
+    class Asking(asyncio.Protocol):
+        def connection_made(self, transport):
+            self.transport = transport
+            open_now.add(self)
+            transport.write(far.MESSAGE)
+
+        def data_received(self, data):
+            self.transport.close()
+
+        def connection_lost(self, exc):
+            open_now.discard(self)
+
+    with far.listening() as listener:
+        address = listener.getsockname()
+
+        async def rounds(count: int) -> None:
+            for _ in range(count):
+                made = [loop.create_task(loop.create_connection(Asking, *address)) for _ in range(CONNECTIONS)]
+                for one in made:
+                    await one
+                with Far([far.accepted(listener) for _ in made]) as ends:
+                    ends.receive()
+                    ends.send()
+                    while open_now:
+                        await asyncio.sleep(0)
+
+        yield rounds
+
+
 # -- without the network ----------------------------------------------------------------------
 
 
@@ -370,6 +404,7 @@ PATHS = (
     protocol("tls/streams", "TLS, streams, readexactly()", functools.partial(streams, stream_readexactly),
              "far/tls", tls=True),
     Path("accept", "connect, message, close, both ends", accepted, CONNECTIONS),
+    Path("connect", "connect as the client, message, close, both ends", connecting, CONNECTIONS),
     scheduling("call_soon", "call_soon", call_soon),
     scheduling("call_soon/args", "call_soon with two arguments", call_soon_arguments),
     scheduling("turn", "one callback per turn", turns),

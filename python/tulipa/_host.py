@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tulipa._native import LoopCore
 
     _ProtocolT = TypeVar("_ProtocolT", bound=asyncio.BaseProtocol)
+    _T = TypeVar("_T")
 
     class Host(LoopCore, asyncio.BaseEventLoop):
         """The native core over asyncio's base class, seen as one type."""
@@ -60,6 +61,16 @@ if TYPE_CHECKING:
             ssl_shutdown_timeout: float | None = None,
             context: Context | None = None,
         ) -> tuple[Any, _ProtocolT]: ...
+
+        # Of SocketMixin.
+        async def _operate(
+            self,
+            sock: Any,
+            write: bool,
+            attempt: Callable[[], _T],
+            discard: Callable[[_T], None] | None = None,
+            tried: bool = False,
+        ) -> _T: ...
 
         # Of Loop itself: what counts as work left to do.
         def _hold(self) -> None: ...

@@ -4,7 +4,8 @@ Lives here: which questions go to the native resolver, and who waits for which a
 resolver's threads and its calls of the C library, which are native. Rules:
 
 1. What a call gives is what the `socket` module gives for the same arguments, errors included.
-2. What needs no look-up is answered at once.
+2. What needs no look-up is answered at once; an address in figures for a named kind of socket, without a word with
+   the C library, which has nothing to add.
 3. Equal questions that are asked while one of them is being looked up share its answer. Cancelling
    one asker does not touch the others; with the last one the look-up is forgotten (R5).
 4. Whatever is out of the ordinary goes asyncio's way, through `socket` in the default executor:
@@ -23,12 +24,21 @@ from typing import Any
 
 from ._compat import getaddrinfo_is_pythons_own, getnameinfo_is_pythons_own
 from ._host import Host
-from ._native import Question
+from ._native import Question, numeric_address
 
 __all__ = ["NameMixin"]
 
 # Looked at when it is used: programs and tests replace the logger in that module.
 _base_events: Any = base_events
+
+# What is just a number, and is not some class that might behave in any way.
+_NUMBERS = frozenset({int, socket.AddressFamily, socket.SocketKind, type(socket.IPPROTO_TCP)})
+
+# The kinds of sockets that go with one protocol each.
+_KINDS: dict[int, tuple[socket.SocketKind | None, int]] = {
+    socket.SOCK_STREAM: (socket.SOCK_STREAM, int(socket.IPPROTO_TCP)),
+    socket.SOCK_DGRAM: (socket.SOCK_DGRAM, int(socket.IPPROTO_UDP)),
+}
 
 _PORT_MAX = 0xFFFF
 _FLOW_MAX = 0xFFFFF
@@ -54,6 +64,11 @@ class NameMixin(Host):
     ) -> list[Any]:
         """Look up the addresses of a host and service; see asyncio.loop.getaddrinfo."""
         self._check_closed()
+        if flags.__class__ is int and not flags and not self._debug:
+            entry = _entry_in_figures(host, port, family, type, proto)
+            if entry is not None and getaddrinfo_is_pythons_own():
+                sys.audit("socket.getaddrinfo", host, port, int(family), int(type), int(proto))
+                return [entry]
         question = _address_question(host, port, family, type, proto, flags) if getaddrinfo_is_pythons_own() else None
         if question is None:
             return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
@@ -143,6 +158,27 @@ class _Flight:
             del self._loop._flights[self._question]
             self._loop._drop_lookup(self._lookup)
             self._loop._release()
+
+
+def _entry_in_figures(host: Any, port: Any, family: Any, kind: Any, protocol: Any) -> tuple[Any, ...] | None:
+    """The one entry for an address in figures, if its kind is named and so leaves nothing to choose."""
+    if not (
+        _is_just(host, str)
+        and _is_just(port, int)
+        and 0 <= port <= _PORT_MAX
+        and kind.__class__ in _NUMBERS
+        and protocol.__class__ in _NUMBERS
+        and family.__class__ in _NUMBERS
+    ):
+        return None
+    member, usual = _KINDS.get(kind, (None, 0))
+    if member is None or protocol not in (0, usual):
+        return None
+    found = numeric_address(host, port)
+    if found is None or family not in (0, found[0]):
+        return None
+    version = socket.AF_INET if found[0] == socket.AF_INET else socket.AF_INET6
+    return version, member, usual, "", found[1]
 
 
 def _address_question(host: Any, port: Any, family: Any, kind: Any, protocol: Any, flags: Any) -> Question | None:

@@ -7,7 +7,7 @@ import asyncio
 import socket
 import ssl
 from asyncio.transports import _FlowControlMixin
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextvars import Context
 from typing import Any, Literal, Protocol, Self, TypeVar, TypeVarTuple, final, type_check_only
 
@@ -15,6 +15,7 @@ from typing_extensions import disjoint_base
 
 __all__ = [
     "ChildStart",
+    "Connection",
     "DatagramCore",
     "FileCall",
     "FileCore",
@@ -32,12 +33,15 @@ __all__ = [
     "Waiter",
     "__version__",
     "driver_names",
+    "numeric_address",
+    "numeric_family",
     "open_file",
     "path_identity",
     "pidfd_open",
     "probe",
     "remove_stale_socket",
     "sendfile",
+    "sockets_are_pythons_own",
     "start_child",
     "tls_engine",
     "unlink_if_identity",
@@ -59,12 +63,16 @@ __all__ = [
     "tls_engine",
     "LoopCore",
     "Listener",
+    "Connection",
     "Waiter",
     "Question",
     "Lookup",
     "FileCore",
     "FileCall",
     "open_file",
+    "numeric_address",
+    "numeric_family",
+    "sockets_are_pythons_own",
     "sendfile",
     "remove_stale_socket",
     "path_identity",
@@ -89,6 +97,18 @@ def driver_names() -> list[str]:
 
 def probe() -> dict[str, bool | int | str]:
     """Ask the kernel what it offers (epoll, pidfd, io_uring, ...), for `tulipa info`."""
+
+def numeric_address(host: str, port: int) -> tuple[int, Any] | None:
+    """Return family and address, as getaddrinfo would, of a host that is an address already and has no zone."""
+
+def numeric_family(host: str) -> int:
+    """Return the family of a host that is an address already and has no zone; 0 for any other."""
+
+def sockets_are_pythons_own() -> bool:
+    """Return whether a socket that asyncio made would be one of Python's own, and would connect as that does.
+
+    Tests and tools replace the class, or its method, to keep a program from the network or to see where it goes.
+    """
 
 def sendfile(out_fd: int, in_fd: int, offset: int, count: int) -> int:
     """Send up to `count` bytes of `in_fd` from `offset`; return how many went, 0 at the end.
@@ -205,8 +225,17 @@ class LoopCore:
     def _foreign_wakeup_fd(self) -> int: ...
     _debug: bool
     def create_future(self) -> asyncio.Future[Any]: ...
+    def create_task(
+        self, coro: Generator[Any, Any, _T] | Coroutine[Any, Any, _T], **kwargs: Any
+    ) -> asyncio.Task[_T]: ...
     def _receive_now(self, socket: socket.socket, size: int) -> bytes | Literal[False] | None: ...
     def _receive(self, socket: socket.socket, size: int) -> bytes: ...
+    def _is_connected_by_now(self, sock: socket.socket, address: Any, /) -> bool:
+        """Return whether the socket, which is being connected, is there already; raises OSError."""
+
+    def _prepare_stream(self, sock: socket.socket, extra: dict[str, Any], /) -> bool:
+        """Set TCP_NODELAY and add the names to `extra`; return False if only the socket itself can."""
+
     def _send_now(self, socket: socket.socket, data: Any) -> int | None: ...
     def get_debug(self) -> bool: ...
 
@@ -255,6 +284,23 @@ class LoopCore:
         server: Any,
         context: Context | None,
         address: Any,
+        /,
+    ) -> Any: ...
+    def _connect_plainly(self, host: object, port: object, /) -> Connection | None:
+        """Begin to connect to an address with nothing to look up and nothing in the way, else None; raises OSError."""
+
+    def _begin_connection(self, family: int, protocol: int, address: Any, /) -> Connection | None:
+        """Begin to connect to a numeric address; None if only `socket` can; raises OSError."""
+
+    def _open_connection(
+        self,
+        cls: type[Any],
+        connection: Connection,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None,
+        extra: dict[str, Any] | None,
+        server: Any,
+        context: Context | None,
         /,
     ) -> Any: ...
     def _listen(
@@ -382,6 +428,26 @@ class Listener:
     """A socket that accepts connections."""
 
     socket: socket.socket
+
+@final
+class Connection:
+    """A stream socket that the loop makes and connects, until a transport takes it over."""
+
+    @property
+    def family(self) -> int: ...
+    @property
+    def type(self) -> int: ...
+    @property
+    def proto(self) -> int: ...
+    @property
+    def pending(self) -> bool:
+        """Whether it is still on its way."""
+
+    def fileno(self) -> int: ...
+    def finish(self) -> None:
+        """Raise BlockingIOError as long as it is on its way, and OSError if it has failed."""
+
+    def close(self) -> None: ...
 
 @final
 class Waiter:

@@ -27,6 +27,7 @@ from ._compat import (
 )
 from ._connecting import server_started
 from ._host import Host
+from ._native import Connection
 from ._tls import TlsMixin
 from ._tls_protocol import TlsProtocol
 from ._transports import DatagramTransport, SocketTransport
@@ -45,7 +46,7 @@ class ServingMixin(UnixMixin, TlsMixin, Host):
 
     def _make_socket_transport(
         self,
-        sock: socket.socket,
+        sock: socket.socket | Connection,
         protocol: asyncio.BaseProtocol,
         waiter: asyncio.Future[None] | None = None,
         *,
@@ -53,18 +54,22 @@ class ServingMixin(UnixMixin, TlsMixin, Host):
         server: Any = None,
         context: Context | None = None,
     ) -> SocketTransport:
+        transport: SocketTransport
+        if isinstance(sock, Connection):
+            transport = self._open_connection(SocketTransport, sock, protocol, waiter, extra, server, context)
+            return transport
         info = dict(extra or {})
         info["socket"] = TransportSocket(sock)
-        _add_names(info, sock)
-        set_nodelay(sock)
-        transport: SocketTransport = self._open_transport(
-            SocketTransport, "socket", sock, protocol, waiter, info, server, context, None
-        )
+        # A class of the program's own may answer for itself.
+        if type(sock) is not socket.socket or not self._prepare_stream(sock, info):
+            _add_names(info, sock)
+            set_nodelay(sock)
+        transport = self._open_transport(SocketTransport, "socket", sock, protocol, waiter, info, server, context, None)
         return transport
 
     def _make_ssl_transport(
         self,
-        rawsock: socket.socket,
+        rawsock: socket.socket | Connection,
         protocol: asyncio.BaseProtocol,
         sslcontext: ssl_module.SSLContext,
         waiter: asyncio.Future[None] | None = None,

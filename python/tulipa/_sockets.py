@@ -90,13 +90,12 @@ class SocketMixin(Host):
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
         """Connect; a host name is looked up first. See asyncio.loop.sock_connect."""
         self._check_socket(sock)
-        if sock.family in (socket.AF_INET, socket.AF_INET6):
+        family = sock.family
+        if family in (socket.AF_INET, socket.AF_INET6):
             resolve: Any = self
-            found = await resolve._ensure_resolved(
-                address, family=sock.family, type=sock.type, proto=sock.proto, loop=self
-            )
+            found = await resolve._ensure_resolved(address, family=family, type=sock.type, proto=sock.proto, loop=self)
             address = found[0][4]
-        if sock.family == socket.AF_UNIX:
+        if family == socket.AF_UNIX:
             # Done or refused at once. EAGAIN means that the listener's queue is full, and nothing is
             # under way that one could wait for.
             sock.connect(address)
@@ -107,7 +106,12 @@ class SocketMixin(Host):
             nonlocal under_way
             if not under_way:
                 under_way = True
-                sock.connect(address)
+                try:
+                    sock.connect(address)
+                except BlockingIOError:
+                    # What is near has answered by now.
+                    if not self._is_connected_by_now(sock, address):
+                        raise
             elif code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                 raise OSError(code, f"Connect call failed {address}")
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import functools
 import os
 import subprocess
 import sys
@@ -176,8 +177,17 @@ def _paths(program: bytes, env: Mapping[Any, Any] | None) -> list[bytes]:
     """Where the program may be: a name without a folder is looked for in the child's PATH."""
     if os.path.dirname(program):
         return [program]
-    folders = [os.fsencode(folder) for folder in os.get_exec_path(env)]
+    if env is None:
+        # What `os.get_exec_path` gives, without its guard against warnings, which costs more than the rest.
+        folders = _folders(os.environ.get("PATH", os.defpath))
+    else:
+        folders = tuple(map(os.fsencode, os.get_exec_path(env)))
     return [folder + b"/" + program if folder else program for folder in folders]
+
+
+@functools.lru_cache(maxsize=8)
+def _folders(path: str) -> tuple[bytes, ...]:
+    return tuple(map(os.fsencode, path.split(os.pathsep)))
 
 
 def _environment(env: Mapping[Any, Any]) -> list[bytes]:

@@ -120,7 +120,7 @@ class SocketTransport(_Transport, StreamCore, asyncio.Transport):  # pyright: ig
 
     @property
     def _sock(self) -> socket.socket | None:
-        """The socket object; made on demand for a connection that was accepted."""
+        """The socket object; made on demand for a connection that the loop has made or accepted itself."""
         if self._file is None and (fd := self._fileno()) >= 0:
             self._lend(socket.socket(fileno=fd))
         sock: socket.socket | None = self._file

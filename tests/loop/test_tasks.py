@@ -39,6 +39,51 @@ async def test_a_task_takes_name_and_context(loop):  # T7
     assert await task == 5
 
 
+async def test_a_task_has_the_name_that_it_was_given_and_else_a_number(loop):  # T7
+    for options, expected in (({}, "Task-"), ({"name": None}, "Task-"), ({"name": "one"}, "one"), ({"name": 7}, "7")):
+        for task in (loop.create_task(value(), **options), asyncio.create_task(value(), **options)):
+            name = task.get_name()
+            assert name.startswith("Task-") if expected == "Task-" else name == expected
+            await task
+    # What the next one is told is not what the last one was.
+    assert loop.create_future().get_loop() is loop
+    assert (await asyncio.gather(value(1), value(2))) == [1, 2]
+
+
+async def test_a_replaced_class_of_tasks_is_used(loop, monkeypatch):
+    made = []
+
+    class Task(asyncio.Task):
+        def __init__(self, coro, **options):
+            super().__init__(coro, **options)
+            made.append(self)
+
+    monkeypatch.setattr(asyncio.tasks, "Task", Task)
+    assert await loop.create_task(value(3)) == 3
+    assert len(made) == 1
+
+
+async def test_a_replaced_create_task_of_asyncios_is_called(loop, monkeypatch):
+    original = asyncio.BaseEventLoop.create_task
+    seen = []
+
+    def create_task(self, coro, **options):
+        seen.append(options)
+        return original(self, coro, **options)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "create_task", create_task)
+    assert await loop.create_task(value(4)) == 4
+    assert await loop.create_task(value(5), name="five") == 5
+    assert seen == [{}, {"name": "five"}]
+
+
+async def test_a_task_knows_where_it_was_made_in_debug_mode(loop):
+    loop.set_debug(True)
+    task = loop.create_task(value())
+    assert task._source_traceback[-1].name == "test_a_task_knows_where_it_was_made_in_debug_mode"
+    await task
+
+
 async def test_what_is_no_coroutine_is_refused(loop):
     for wrong in (None, 1, value, loop.create_future()):
         with pytest.raises(TypeError):

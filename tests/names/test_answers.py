@@ -49,7 +49,7 @@ ODD_PORTS = [
     True,
 ]
 FAMILIES = [0, socket.AF_INET, socket.AF_INET6]
-KINDS = [0, socket.SOCK_STREAM, 77]
+KINDS = [0, socket.SOCK_STREAM, socket.SOCK_DGRAM, 77]
 PROTOCOLS = [0, socket.IPPROTO_TCP]
 FLAGS = [
     0,
@@ -134,6 +134,15 @@ async def test_odd_ports_give_what_the_socket_module_gives(loop, port):
         {"proto": -1},
         {"flags": 2**64},
         {"flags": -1},
+        {"type": socket.SOCK_STREAM, "flags": None},
+        {"type": socket.SOCK_STREAM, "flags": False},
+        {"type": True},
+        {"type": [1]},
+        {"type": 1, "proto": None},
+        {"type": 1, "proto": socket.IPPROTO_UDP},
+        {"type": 1, "family": [2]},
+        {"type": 1, "port": True},
+        {"type": 1, "host": type("Text", (str,), {})("127.0.0.1")},
     ],
     ids=str,
 )

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyString, PyTuple};
+use tulipa_sys::address::{INET, INET6};
 use tulipa_sys::{Address, Endpoint};
 
 use crate::error::os_error_about;
@@ -153,8 +154,37 @@ fn is_constant(address: &Bound<'_, PyAny>) -> bool {
     address.cast_exact::<PyTuple>().is_ok_and(|parts| parts.iter().all(plain))
 }
 
+/// The family's number and the address, as `socket.getaddrinfo` would give it, of a host that is an address already and
+/// has no zone.
+#[pyfunction]
+pub(crate) fn numeric_address<'py>(
+    py: Python<'py>,
+    host: &str,
+    port: u16,
+) -> PyResult<Option<(i32, Bound<'py, PyAny>)>> {
+    let endpoint = match (host.parse::<Ipv4Addr>(), host.parse::<Ipv6Addr>()) {
+        (Ok(ip), _) => Endpoint::V4(ip, port),
+        (_, Ok(ip)) => Endpoint::V6(ip, port, 0, 0),
+        _ => return Ok(None),
+    };
+    let address = Address::new(&endpoint).map_err(|code| os_error_about(py, code, "no address"))?;
+    Ok(Some((address.family(), to_python(py, Some(&address))?)))
+}
+
+/// The family of a host that is an address already, as its number; 0 if it is none, or has a zone.
+#[pyfunction]
+pub(crate) fn numeric_family(host: &str) -> i32 {
+    if host.parse::<Ipv4Addr>().is_ok() {
+        INET
+    } else if host.parse::<Ipv6Addr>().is_ok() {
+        INET6
+    } else {
+        0
+    }
+}
+
 /// A tuple of a numeric host and a port, with flow information and scope for IPv6.
-fn numeric(address: &Bound<'_, PyAny>) -> Option<Address> {
+pub(crate) fn numeric(address: &Bound<'_, PyAny>) -> Option<Address> {
     let tuple = address.cast::<PyTuple>().ok()?;
     let host = tuple.get_item(0).ok()?;
     let host = host.cast::<PyString>().ok()?.to_str().ok()?;

@@ -12,7 +12,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyList, PyTuple};
 use tulipa_core::{Direction, Held, Inbox, Instant, Loop, Remains, TimerId, Token};
-use tulipa_sys::{OpenError, SystemDriver, Waker};
+use tulipa_sys::{Address, OpenError, SystemDriver, Waker};
 
 use crate::address::Familiar;
 use crate::by_number::ByNumber;
@@ -81,6 +81,10 @@ pub(crate) struct LoopCore {
     pub(crate) run_replaced: AtomicBool,
     /// `time` is our own.
     own_time: KnownMethod,
+    /// `sock_connect` is our own.
+    pub(crate) own_sock_connect: KnownMethod,
+    /// The name of the server that was connected to last.
+    pub(crate) last_name: StateCell<Option<(Address, Obj)>>,
     /// The arguments that futures of this loop are made with, once there was one.
     pub(crate) future_options: StateCell<Option<Obj>>,
 }
@@ -297,6 +301,8 @@ impl LoopCore {
             foreign_wakeup_fd: AtomicI32::new(wakeup::NONE),
             run_replaced: AtomicBool::new(false),
             own_time: KnownMethod::new(),
+            own_sock_connect: KnownMethod::new(),
+            last_name: StateCell::new(None),
             future_options: StateCell::new(None),
         })
     }

@@ -3,7 +3,7 @@
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyType};
+use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::event_loop::LoopCore;
 use crate::ffi::call::construct;
@@ -36,6 +36,12 @@ fn create_future<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>
 /// A future of the loop.
 pub(crate) fn new_future<'py>(event_loop: &Bound<'py, LoopCore>) -> PyResult<Bound<'py, PyAny>> {
     let py = event_loop.py();
+    construct(future_class(py)?, &PyTuple::empty(py), &options(event_loop)?)
+}
+
+/// `{"loop": event_loop}`, which nobody changes.
+pub(crate) fn options<'py>(event_loop: &Bound<'py, LoopCore>) -> PyResult<Bound<'py, PyDict>> {
+    let py = event_loop.py();
     let options = event_loop.get().future_options.with(py, |options| options.clone());
     let options = match options {
         Some(options) => options.into_bound(py),
@@ -48,8 +54,7 @@ pub(crate) fn new_future<'py>(event_loop: &Bound<'py, LoopCore>) -> PyResult<Bou
             options
         }
     };
-    let options = options.cast::<PyDict>().map_err(|_| PyTypeError::new_err("the options of futures are no dict"))?;
-    construct(future_class(py)?, options)
+    options.cast_into::<PyDict>().map_err(|_| PyTypeError::new_err("the options of futures are no dict"))
 }
 
 fn get_debug<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {

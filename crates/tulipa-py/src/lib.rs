@@ -3,11 +3,12 @@
 //! | file | subject |
 //! |---|---|
 //! | `event_loop`, `turn` | the loop class, scheduling, and driving a turn |
-//! | `future` | making futures |
+//! | `future`, `task` | making futures and tasks |
 //! | `handle` | `asyncio.Handle` and `asyncio.TimerHandle` |
 //! | `transport` | streams and datagrams |
 //! | `tls` | TLS over any transport |
 //! | `listener` | accepting connections |
+//! | `connection` | making connections |
 //! | `watch` | `add_reader` and the operations behind `sock_*` |
 //! | `sharing` | sockets that a program has under two numbers |
 //! | `sockets` | what `sock_recv` and `sock_sendall` do at once |
@@ -22,6 +23,7 @@
 mod address;
 mod by_number;
 mod child;
+mod connection;
 mod error;
 mod event_loop;
 mod ffi;
@@ -36,6 +38,7 @@ mod resolve;
 mod sharing;
 mod sockets;
 mod system;
+mod task;
 mod tls;
 mod transport;
 mod turn;
@@ -52,6 +55,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     tls::register(module)?;
     module.add_class::<event_loop::LoopCore>()?;
     module.add_class::<listener::Listener>()?;
+    module.add_class::<connection::Connection>()?;
     module.add_class::<watch::Waiter>()?;
     module.add_class::<resolve::Question>()?;
     module.add_class::<resolve::Lookup>()?;
@@ -62,14 +66,19 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     for methods in [
         event_loop::methods(),
         future::methods(),
+        task::methods(),
         watch::methods(),
         listener::methods(),
+        connection::methods(),
         resolve::methods(),
         sockets::methods(),
         transport::open::methods(),
     ] {
         ffi::raw::install(&core, methods)?;
     }
+    module.add_function(wrap_pyfunction!(connection::sockets_are_pythons_own, module)?)?;
+    module.add_function(wrap_pyfunction!(address::numeric_family, module)?)?;
+    module.add_function(wrap_pyfunction!(address::numeric_address, module)?)?;
     module.add_function(wrap_pyfunction!(system::sendfile, module)?)?;
     module.add_function(wrap_pyfunction!(system::remove_stale_socket, module)?)?;
     module.add_function(wrap_pyfunction!(system::path_identity, module)?)?;

@@ -1,4 +1,4 @@
-//! What `sock_recv` and `sock_sendall` do at once, without a detour over Python's socket object.
+//! What `sock_recv`, `sock_sendall` and others do at once, without a detour over Python's socket object.
 //!
 //! `socket.recv(n)` makes an object of `n` bytes first and cuts it to what has come. For the sizes that programs ask for,
 //! that is three system calls about memory beside the one that receives, and pages to be touched anew each time. Here
@@ -6,13 +6,16 @@
 //!
 //! Only sockets whose methods are `socket.socket`'s own are served so; others answer for themselves.
 
-use pyo3::exceptions::{PyBlockingIOError, PyTypeError};
+use pyo3::exceptions::{PyBlockingIOError, PyOSError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyInt, PyString};
-use tulipa_core::{Attempt, Direction};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyString};
+use tulipa_core::{Attempt, Code, Direction};
+use tulipa_sys::address::{INET, INET6};
 use tulipa_sys::socket;
 
+use crate::address;
+use crate::connection::recurring_name;
 use crate::error::os_error;
 use crate::event_loop::{LoopCore, READ_MAX};
 use crate::ffi::call::method0;
@@ -34,6 +37,18 @@ pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
             vector,
             send_now,
             c"Send (socket, data): how many bytes were sent, or None if those were all."
+        ),
+        method!(
+            c"_is_connected_by_now",
+            vector,
+            is_connected_by_now,
+            c"Whether (socket, address), which is being connected, is there already; False if only waiting can tell."
+        ),
+        method!(
+            c"_prepare_stream",
+            vector,
+            prepare_stream,
+            c"Set TCP_NODELAY, add the names to a dictionary (socket, extra); False if only the socket itself can."
         ),
     ]
 }
@@ -143,4 +158,45 @@ fn send_now<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResu
         sent = count;
     }
     Ok(sent.into_pyobject(py)?.into_any())
+}
+
+fn is_connected_by_now<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    let [socket, to] = args.exactly("_is_connected_by_now", ["socket", "address"])?;
+    let mut connected = false;
+    if let (Some(fd), Some(address)) = (plain_number(socket)?, address::numeric(to)) {
+        let attempt = socket::connect(fd, &address).map_err(|code| connect_failed(code, to))?;
+        connected = attempt == Attempt::Done(());
+    }
+    Ok(PyBool::new(py, connected).to_owned().into_any())
+}
+
+/// What asyncio says of a connection that was under way.
+#[cold]
+pub(crate) fn connect_failed(code: Code, address: &Bound<'_, PyAny>) -> PyErr {
+    match address.str() {
+        Ok(address) => PyOSError::new_err((code.0, format!("Connect call failed {address}"))),
+        Err(error) => error,
+    }
+}
+
+fn prepare_stream<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    let [socket, extra] = args.exactly("_prepare_stream", ["socket", "extra"])?;
+    let extra = extra.cast::<PyDict>()?;
+    let mut done = false;
+    if let Some(fd) = plain_number(socket)?
+        && let Ok(local) = socket::local_address(fd)
+        && matches!(local.family(), INET | INET6)
+    {
+        // As asyncio, which lets no connection fail for this.
+        let _ = socket::set_nodelay(fd);
+        extra.set_item(intern!(py, "sockname"), address::to_python(py, Some(&local))?)?;
+        if !extra.contains(intern!(py, "peername"))? {
+            let peer = socket::peer_address(fd).ok();
+            extra.set_item(intern!(py, "peername"), recurring_name(object.cast::<LoopCore>()?, peer)?)?;
+        }
+        done = true;
+    }
+    Ok(PyBool::new(py, done).to_owned().into_any())
 }

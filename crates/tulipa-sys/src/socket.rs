@@ -1,11 +1,12 @@
 //! Single operations on a socket that somebody else owns: what `loop.sock_*` tries before it waits, and what a
 //! transport asks once. None of them blocks on a socket that is non-blocking, and none but [`connect`] on any.
 
-use std::os::fd::{OwnedFd, RawFd};
+use std::num::NonZeroU32;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
-use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::{self, AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
 use tulipa_core::{Attempt, Code};
 
 use crate::address::Address;
@@ -56,14 +57,32 @@ pub fn send_to(socket: RawFd, datagram: &[u8], to: &Address) -> Result<Attempt<u
     attempt(|| net::sendto(socket, datagram, SEND, to.any()))
 }
 
-/// Begins to connect. After [`Attempt::Pending`] the socket becomes writable when it is decided, and [`error`] tells how.
+/// A new stream socket of an internet family: non-blocking, not inherited by other programs, and with TCP_NODELAY if it is
+/// TCP.
+///
+/// # Errors
+/// As socket(2) and setsockopt(2); EAFNOSUPPORT and EPROTONOSUPPORT also for numbers that are no family's and no protocol's.
+pub fn stream(family: i32, protocol: i32) -> Result<OwnedFd, Code> {
+    let family = u16::try_from(family).map_err(|_| code(Errno::AFNOSUPPORT))?;
+    let protocol = u32::try_from(protocol).map_err(|_| code(Errno::PROTONOSUPPORT))?;
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let protocol = NonZeroU32::new(protocol).map(Protocol::from_raw);
+    let socket =
+        net::socket_with(AddressFamily::from_raw(family), SocketType::STREAM, flags, protocol).map_err(code)?;
+    no_delay(socket.as_fd())?;
+    Ok(socket)
+}
+
+/// Begins to connect, or asks how far that is. After [`Attempt::Pending`] the socket becomes writable when it is decided,
+/// and [`error`], or another call of this, tells how.
 ///
 /// # Errors
 /// As connect(2). EAGAIN, which Unix sockets give when the listener's queue is full, is an error: nothing is under way
 /// that one could wait for.
 pub fn connect(socket: RawFd, to: &Address) -> Result<Attempt<()>, Code> {
     match net::connect(borrow(socket)?, to.any()) {
-        Ok(()) => Ok(Attempt::Done(())),
+        // Some systems say so of what came to its end since the last call.
+        Ok(()) | Err(Errno::ISCONN) => Ok(Attempt::Done(())),
         // A signal does not end the attempt: it goes on as if the socket had been non-blocking.
         Err(Errno::INPROGRESS | Errno::INTR | Errno::ALREADY) => Ok(Attempt::Pending),
         Err(errno) => Err(code(errno)),
@@ -132,7 +151,11 @@ pub fn set_nodelay(socket: RawFd) -> Result<bool, Code> {
     if !internet || kind(socket)? != STREAM {
         return Ok(false);
     }
-    match net::sockopt::set_tcp_nodelay(fd, true) {
+    no_delay(fd)
+}
+
+fn no_delay(socket: BorrowedFd<'_>) -> Result<bool, Code> {
+    match net::sockopt::set_tcp_nodelay(socket, true) {
         Ok(()) => Ok(true),
         Err(Errno::NOPROTOOPT | Errno::OPNOTSUPP) => Ok(false),
         Err(errno) => Err(code(errno)),

@@ -212,6 +212,13 @@ impl Source {
         Self { seamless: true, exclusive: true, ..source }
     }
 
+    /// A stream socket that the loop has made and connected, of an internet family.
+    #[must_use]
+    pub fn connected(socket: OwnedFd) -> Self {
+        let source = Self::new(Descriptor::Owned(socket), Kind::Socket, Mode::Stream);
+        Self { seamless: true, exclusive: true, ..source }
+    }
+
     const fn new(descriptor: Descriptor, kind: Kind, mode: Mode) -> Self {
         Self {
             descriptor,

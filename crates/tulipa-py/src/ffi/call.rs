@@ -96,22 +96,25 @@ pub(crate) fn method2<'py>(
     }
 }
 
-/// `class(**options)`, where `class` makes and fills its instances as a plain class does.
+/// `class(*args, **options)`, where `class` makes and fills its instances as a plain class does.
 ///
 /// The options are passed on as they are, and must be nobody else's who changes them.
 ///
 /// # Errors
 /// What the class raises.
 #[inline]
-pub(crate) fn construct<'py>(class: &Bound<'py, PyType>, options: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn construct<'py>(
+    class: &Bound<'py, PyType>,
+    args: &Bound<'py, PyTuple>,
+    options: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = class.py();
-    let nothing = PyTuple::empty(py);
     let raw = class.as_type_ptr();
     // SAFETY: attached; the type is alive, and its functions get what CPython's own call of a type gives them.
     unsafe {
-        let (Some(new), Some(init)) = ((*raw).tp_new, (*raw).tp_init) else { return class.call((), Some(options)) };
-        let object = Bound::from_owned_ptr_or_err(py, new(raw, nothing.as_ptr(), options.as_ptr()))?;
-        if ffi::Py_TYPE(object.as_ptr()) == raw && init(object.as_ptr(), nothing.as_ptr(), options.as_ptr()) < 0 {
+        let (Some(new), Some(init)) = ((*raw).tp_new, (*raw).tp_init) else { return class.call(args, Some(options)) };
+        let object = Bound::from_owned_ptr_or_err(py, new(raw, args.as_ptr(), options.as_ptr()))?;
+        if ffi::Py_TYPE(object.as_ptr()) == raw && init(object.as_ptr(), args.as_ptr(), options.as_ptr()) < 0 {
             return Err(PyErr::fetch(py));
         }
         Ok(object)

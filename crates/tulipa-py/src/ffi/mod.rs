@@ -10,11 +10,13 @@
 //! | [`native_type`] | Python types that add native fields to a Python base |
 //! | [`pool`] | types whose instances are used again |
 //! | [`raw`] | methods that CPython calls without an intermediary |
+//! | [`audit`] | audit events |
 //! | [`call`] | calls in a context, and calls of methods by name |
 //! | [`buffer`] | other people's memory |
 //! | [`ssl_session`] | TLS sessions that Python's `ssl` made |
 //! | [`wakeup`] | Python's wake-up descriptor, borrowed |
 
+pub(crate) mod audit;
 pub(crate) mod buffer;
 pub(crate) mod call;
 pub(crate) mod cell;

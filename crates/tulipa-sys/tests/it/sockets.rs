@@ -4,7 +4,8 @@ use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
-use rustix::io::Errno;
+use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::io::{Errno, FdFlags, fcntl_getfd};
 use rustix::net::sockopt::tcp_nodelay;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use tulipa_core::Attempt;
@@ -51,6 +52,31 @@ fn a_refused_connection_says_so_later() {
         refused => assert_eq!(refused, Err(errno(Errno::CONNREFUSED))),
     }
     assert_eq!(socket::error(client.as_raw_fd()), Ok(None), "taken");
+}
+
+#[test]
+fn a_stream_is_made_connected_and_asked_how_far_it_is() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = socket::local_address(listener.as_raw_fd()).expect("an address");
+    let client = socket::stream(address.family(), 0).expect("a socket");
+    assert!(tcp_nodelay(&client).expect("known"));
+    assert!(fcntl_getfl(&client).expect("flags").contains(OFlags::NONBLOCK));
+    assert!(fcntl_getfd(&client).expect("flags").contains(FdFlags::CLOEXEC));
+    assert!(socket::connect(client.as_raw_fd(), &address).is_ok());
+    listener.accept().expect("accepted");
+    for _ in 0..2 {
+        assert_eq!(socket::connect(client.as_raw_fd(), &address), Ok(Attempt::Done(())));
+    }
+}
+
+#[test]
+fn a_stream_of_no_family_or_protocol_is_refused() {
+    for family in [-1, 1 << 16, 255] {
+        assert_eq!(socket::stream(family, 0).err(), Some(errno(Errno::AFNOSUPPORT)), "{family}");
+    }
+    for protocol in [-1, 17] {
+        assert_eq!(socket::stream(address::INET, protocol).err(), Some(errno(Errno::PROTONOSUPPORT)), "{protocol}");
+    }
 }
 
 #[test]
