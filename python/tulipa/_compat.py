@@ -56,6 +56,7 @@ __all__ = [
     "POLICIES_DEPRECATED",
     "POLICIES_EXIST",
     "POPEN",
+    "STREAMS_ARE_KNOWN",
     "BaseSubprocessTransport",
     "DefaultPolicy",
     "FlowControlMixin",
@@ -75,6 +76,9 @@ __all__ = [
 ]
 
 PYTHON = sys.version_info[:2]
+
+# Attributes and steps of `asyncio.StreamReader` are those that the native half takes them for.
+STREAMS_ARE_KNOWN = PYTHON <= (3, 15)
 
 
 def _private(module: ModuleType, name: str) -> Any:

@@ -7,7 +7,7 @@ import asyncio
 import socket
 import ssl
 from asyncio.transports import _FlowControlMixin
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextvars import Context
 from typing import Any, Literal, Protocol, Self, TypeVar, TypeVarTuple, final, type_check_only
 
@@ -36,8 +36,12 @@ __all__ = [
     "path_identity",
     "pidfd_open",
     "probe",
+    "read_exactly",
+    "read_some",
+    "read_until",
     "remove_stale_socket",
     "sendfile",
+    "serve_readers",
     "start_child",
     "tls_engine",
     "unlink_if_identity",
@@ -443,3 +447,24 @@ class FileCall:
 
     def withdraw(self, event_loop: LoopCore) -> bool:
         """Say whether the call has not been begun, and then never will be."""
+
+@final
+@type_check_only
+class ReadWait:
+    """A read that waits for bytes: to be awaited once."""
+
+    @property
+    def taken(self) -> bytes | None: ...
+    def __await__(self) -> Generator[asyncio.Future[None]]: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> asyncio.Future[None]: ...
+
+def read_some(reader: asyncio.StreamReader, n: int, /) -> bytes | ReadWait | None: ...
+def read_exactly(reader: asyncio.StreamReader, n: int, /) -> bytes | ReadWait | None: ...
+def read_until(reader: asyncio.StreamReader, separator: object, /) -> bytes | ReadWait | None: ...
+def serve_readers(
+    plain: type[asyncio.StreamReader],
+    served: type[asyncio.StreamReader],
+    protocol: type[asyncio.StreamReaderProtocol],
+    is_unchanged: Callable[[type], bool],
+) -> None: ...

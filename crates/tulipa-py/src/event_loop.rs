@@ -79,6 +79,8 @@ pub(crate) struct LoopCore {
     pub(crate) run_replaced: AtomicBool,
     /// `time` is our own.
     own_time: KnownMethod,
+    /// `create_future` is our own.
+    pub(crate) own_create_future: KnownMethod,
     /// The arguments that futures of this loop are made with, once there was one.
     pub(crate) future_options: StateCell<Option<Obj>>,
 }
@@ -282,6 +284,7 @@ impl LoopCore {
             foreign_wakeup_fd: AtomicI32::new(wakeup::NONE),
             run_replaced: AtomicBool::new(false),
             own_time: KnownMethod::new(),
+            own_create_future: KnownMethod::new(),
             future_options: StateCell::new(None),
         })
     }

@@ -6,6 +6,7 @@
 //! | `future` | making futures |
 //! | `handle` | `asyncio.Handle` and `asyncio.TimerHandle` |
 //! | `transport` | streams and datagrams |
+//! | `reader` | what `asyncio.StreamReader` does for each message |
 //! | `tls` | TLS over any transport |
 //! | `listener` | accepting connections |
 //! | `watch` | `add_reader` and the operations behind `sock_*` |
@@ -31,6 +32,7 @@ mod handle;
 mod host;
 mod listener;
 mod offload;
+mod reader;
 mod resolve;
 mod sharing;
 mod sockets;
@@ -49,6 +51,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     handle::register(module)?;
     transport::register(module)?;
     tls::register(module)?;
+    reader::register(module)?;
     module.add_class::<event_loop::LoopCore>()?;
     module.add_class::<listener::Listener>()?;
     module.add_class::<watch::Waiter>()?;
