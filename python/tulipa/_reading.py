@@ -44,57 +44,61 @@ class Reader(StreamReader):
 
     @_in_place_of(StreamReader.read)
     async def read(self, n: int = -1) -> bytes:
-        found = read_some(self, n)
-        if isinstance(found, bytes):
+        found: Any = read_some(self, n)
+        if type(found) is bytes:
             return found
         if found is not None:
             try:
                 await found
             finally:
                 self._waiter = None
-            if (taken := found.taken) is not None:
+            taken: bytes | None = found.taken
+            if taken is not None:
                 return taken
         return await StreamReader.read(self, n)
 
     @_in_place_of(StreamReader.readexactly)
     async def readexactly(self, n: int) -> bytes:
-        found = read_exactly(self, n)
-        if isinstance(found, bytes):
+        found: Any = read_exactly(self, n)
+        if type(found) is bytes:
             return found
         if found is not None:
             try:
                 await found
             finally:
                 self._waiter = None
-            if (taken := found.taken) is not None:
+            taken: bytes | None = found.taken
+            if taken is not None:
                 return taken
         return await StreamReader.readexactly(self, n)
 
     @_in_place_of(StreamReader.readuntil)
     async def readuntil(self, separator: Any = b"\n") -> bytes:
-        found = read_until(self, separator)
-        if isinstance(found, bytes):
+        found: Any = read_until(self, separator)
+        if type(found) is bytes:
             return found
         if found is not None:
             try:
                 await found
             finally:
                 self._waiter = None
-            if (taken := found.taken) is not None:
+            taken: bytes | None = found.taken
+            if taken is not None:
                 return taken
         return await StreamReader.readuntil(self, separator)
 
     @_in_place_of(StreamReader.readline)
     async def readline(self) -> bytes:
-        found = read_until(self, b"\n")
-        if isinstance(found, bytes):
+        found: Any = read_until(self, b"\n")
+        if type(found) is bytes:
             return found
         if found is not None:
             try:
                 await found
             finally:
                 self._waiter = None
-            if (taken := found.taken) is not None:
+            taken: bytes | None = found.taken
+            if taken is not None:
                 return taken
         return await StreamReader.readline(self)
 

@@ -4,12 +4,26 @@ use pyo3::exceptions::PyNotImplementedError;
 use pyo3::exceptions::asyncio::InvalidStateError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyWeakrefMethods, PyWeakrefReference};
+use pyo3::types::{PyBool, PyDict, PyWeakrefMethods, PyWeakrefReference};
 
 use super::{CLASSES, Classes, Served};
 use crate::ffi::bytearray::append;
 use crate::ffi::call::method1;
 use crate::ffi::instance::Attributes;
+
+/// Makes a reader a served one.
+#[cold]
+fn adopt(classes: &Classes, reader: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = reader.py();
+    // Another class parts the attributes from the instance, and leaves them in a dictionary of a kind that CPython 3.13's
+    // interpreter finds nothing in quickly; one that was filled name by name is of the other kind.
+    let attributes = PyDict::new(py);
+    for (name, value) in Attributes::of(reader)?.dict() {
+        attributes.set_item(name, value)?;
+    }
+    reader.setattr(intern!(py, "__class__"), classes.served.class(py))?;
+    reader.setattr(intern!(py, "__dict__"), attributes)
+}
 
 /// Where bytes for a protocol can go without an object made of them.
 pub(crate) struct Sink<'py>(Served<'py>);
@@ -44,7 +58,7 @@ impl<'py> Sink<'py> {
             if !classes.are_unchanged(&classes.served, py)? {
                 return Ok(None);
             }
-            reader.setattr(intern!(py, "__class__"), classes.served.class(py))?;
+            adopt(classes, &reader)?;
         }
         let Some(served) = Served::new(classes, &reader)? else { return Ok(None) };
         // Bytes after the end are a mistake that asyncio complains about.
