@@ -50,6 +50,10 @@ fn serve_readers<'py>(module: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> P
     let py = module.py();
     let [plain, served, protocol, is_unchanged] =
         args.exactly("serve_readers", ["plain", "served", "protocol", "is_unchanged"])?;
+    // Without a global lock another thread could be at the buffer while bytes are put in.
+    if cfg!(Py_GIL_DISABLED) {
+        return Ok(py.None().into_bound(py));
+    }
     CLASSES.get_or_try_init(py, || {
         PyResult::Ok(Classes {
             plain: plain.clone().cast_into::<PyType>()?.unbind(),
