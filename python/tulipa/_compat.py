@@ -60,6 +60,7 @@ __all__ = [
     "POLICIES_DEPRECATED",
     "POLICIES_EXIST",
     "POPEN",
+    "STREAMS_ARE_KNOWN",
     "BaseSubprocessTransport",
     "DefaultPolicy",
     "FlowControlMixin",
@@ -79,6 +80,9 @@ __all__ = [
 ]
 
 PYTHON = sys.version_info[:2]
+
+# Attributes and steps of `asyncio.StreamReader` are those that the native half takes them for.
+STREAMS_ARE_KNOWN = PYTHON <= (3, 15)
 
 
 def _private(module: ModuleType | type, name: str) -> Any:

@@ -27,6 +27,7 @@ from ._names import NameMixin
 from ._native import LoopCore
 from ._pipes import PipeMixin
 from ._process import ProcessMixin
+from ._reading import serve_stream_readers
 from ._sendfile import SendfileMixin
 from ._serving import ServingMixin
 from ._signals import SignalMixin
@@ -37,6 +38,8 @@ __all__ = ["Loop"]
 
 # Looked at when it is used: programs and tests replace the logger in that module.
 _base_events: Any = base_events
+
+serve_stream_readers()
 
 if TYPE_CHECKING:
     from ._event_source import EventSource

@@ -39,8 +39,12 @@ __all__ = [
     "path_identity",
     "pidfd_open",
     "probe",
+    "read_exactly",
+    "read_some",
+    "read_until",
     "remove_stale_socket",
     "sendfile",
+    "serve_readers",
     "sockets_are_pythons_own",
     "start_child",
     "tls_engine",
@@ -514,3 +518,24 @@ class FileCall:
 
     def withdraw(self, event_loop: LoopCore) -> bool:
         """Say whether the call has not been begun, and then never will be."""
+
+@final
+@type_check_only
+class ReadWait:
+    """A read that waits for bytes: to be awaited once."""
+
+    @property
+    def taken(self) -> bytes | None: ...
+    def __await__(self) -> Generator[asyncio.Future[None]]: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> asyncio.Future[None]: ...
+
+def read_some(reader: asyncio.StreamReader, n: int, /) -> bytes | ReadWait | None: ...
+def read_exactly(reader: asyncio.StreamReader, n: int, /) -> bytes | ReadWait | None: ...
+def read_until(reader: asyncio.StreamReader, separator: object, /) -> bytes | ReadWait | None: ...
+def serve_readers(
+    plain: type[asyncio.StreamReader],
+    served: type[asyncio.StreamReader],
+    protocol: type[asyncio.StreamReaderProtocol],
+    is_unchanged: Callable[[type], bool],
+) -> None: ...

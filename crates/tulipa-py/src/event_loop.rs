@@ -85,6 +85,8 @@ pub(crate) struct LoopCore {
     pub(crate) own_sock_connect: KnownMethod,
     /// The name of the server that was connected to last.
     pub(crate) last_name: StateCell<Option<(Address, Obj)>>,
+    /// `create_future` is our own.
+    pub(crate) own_create_future: KnownMethod,
     /// The arguments that futures of this loop are made with, once there was one.
     pub(crate) future_options: StateCell<Option<Obj>>,
 }
@@ -303,6 +305,7 @@ impl LoopCore {
             own_time: KnownMethod::new(),
             own_sock_connect: KnownMethod::new(),
             last_name: StateCell::new(None),
+            own_create_future: KnownMethod::new(),
             future_options: StateCell::new(None),
         })
     }

@@ -1,23 +1,31 @@
 //! Making futures: what `asyncio.BaseEventLoop.create_future` does, without building the same arguments each time.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use pyo3::exceptions::PyTypeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::event_loop::LoopCore;
-use crate::ffi::call::construct;
+use crate::ffi::call::{address, construct, is_bound_native, method0};
 use crate::ffi::object::Obj;
 use crate::ffi::raw::method;
 
+/// The address of the C function behind `create_future`, to see whether somebody has put another in its place.
+static CREATE_FUTURE: AtomicUsize = AtomicUsize::new(0);
+
 pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
+    let create_future = method!(
+        c"create_future",
+        noargs,
+        create_future,
+        c"create_future($self)\n--\n\nA future of this loop; see asyncio.loop.create_future."
+    );
+    CREATE_FUTURE.store(address(&create_future), Ordering::Relaxed);
     vec![
-        method!(
-            c"create_future",
-            noargs,
-            create_future,
-            c"create_future($self)\n--\n\nA future of this loop; see asyncio.loop.create_future."
-        ),
+        create_future,
         method!(c"get_debug", noargs, get_debug, c"get_debug($self)\n--\n\nWhether the loop is in debug mode."),
     ]
 }
@@ -31,6 +39,31 @@ fn future_class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
 
 fn create_future<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     new_future(object.cast::<LoopCore>()?)
+}
+
+/// What `event_loop.create_future()` gives.
+///
+/// # Errors
+/// What it raises.
+#[inline]
+pub(crate) fn of_loop<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let name = intern!(event_loop.py(), "create_future");
+    let Ok(ours) = event_loop.cast::<LoopCore>() else { return method0(event_loop, name) };
+    let own = &ours.get().own_create_future;
+    if own.holds(event_loop, name) {
+        return new_future(ours);
+    }
+    let method = event_loop.getattr(name)?;
+    if is_bound_native(&method, event_loop, CREATE_FUTURE.load(Ordering::Relaxed)) {
+        own.remember(event_loop);
+    }
+    method.call0()
+}
+
+/// Whether it is CPython's own future, and not one of a class that inherits it.
+#[inline]
+pub(crate) fn is_plain(future: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(future.get_type_ptr() == future_class(future.py())?.as_type_ptr())
 }
 
 /// A future of the loop.

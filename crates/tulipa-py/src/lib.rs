@@ -6,6 +6,7 @@
 //! | `future`, `task` | making futures and tasks |
 //! | `handle` | `asyncio.Handle` and `asyncio.TimerHandle` |
 //! | `transport` | streams and datagrams |
+//! | `reader` | what `asyncio.StreamReader` does for each message |
 //! | `tls` | TLS over any transport |
 //! | `listener` | accepting connections |
 //! | `connection` | making connections |
@@ -34,6 +35,7 @@ mod host;
 mod listener;
 mod names;
 mod offload;
+mod reader;
 mod resolve;
 mod sharing;
 mod sockets;
@@ -53,6 +55,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     handle::register(module)?;
     transport::register(module)?;
     tls::register(module)?;
+    reader::register(module)?;
     module.add_class::<event_loop::LoopCore>()?;
     module.add_class::<listener::Listener>()?;
     module.add_class::<connection::Connection>()?;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyString, PyType};
 
 /// Remembers that the instances of a type find a method of ours under some name.
 ///
@@ -51,6 +51,44 @@ impl KnownMethod {
     pub(crate) fn remember(&self, object: &Bound<'_, PyAny>) {
         // SAFETY: as above.
         let tag = unsafe { (*ffi::Py_TYPE(object.as_ptr())).tp_version_tag };
+        self.tag.store(tag, Ordering::Relaxed);
+    }
+}
+
+/// Remembers that a class is as it was when somebody looked; by the same number, which any change in the class or in
+/// one that it inherits makes another.
+pub(crate) struct KnownClass {
+    class: Py<PyType>,
+    tag: AtomicU32,
+}
+
+impl KnownClass {
+    pub(crate) const fn new(class: Py<PyType>) -> Self {
+        Self { class, tag: AtomicU32::new(0) }
+    }
+
+    pub(crate) fn class<'py>(&self, py: Python<'py>) -> &Bound<'py, PyType> {
+        self.class.bind(py)
+    }
+
+    /// Whether `object` is of exactly this class.
+    #[inline]
+    pub(crate) fn is_class_of(&self, object: &Bound<'_, PyAny>) -> bool {
+        object.get_type_ptr() == self.class.as_ptr().cast()
+    }
+
+    /// Whether the class is still as it was remembered. `false` means that somebody must look.
+    #[inline]
+    pub(crate) fn holds(&self) -> bool {
+        let tag = self.tag.load(Ordering::Relaxed);
+        // SAFETY: attached, as whoever has a class; it is alive.
+        tag != 0 && unsafe { (*self.class.as_ptr().cast::<ffi::PyTypeObject>()).tp_version_tag } == tag
+    }
+
+    /// Takes note that the class has just been looked at, and is as it should be.
+    pub(crate) fn remember(&self) {
+        // SAFETY: as above.
+        let tag = unsafe { (*self.class.as_ptr().cast::<ffi::PyTypeObject>()).tp_version_tag };
         self.tag.store(tag, Ordering::Relaxed);
     }
 }

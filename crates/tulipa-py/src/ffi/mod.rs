@@ -12,14 +12,20 @@
 //! | [`raw`] | methods that CPython calls without an intermediary |
 //! | [`audit`] | audit events |
 //! | [`call`] | calls in a context, and calls of methods by name |
+//! | [`awaitable`] | types that can be awaited |
 //! | [`buffer`] | other people's memory |
+//! | [`bytearray`] | the memory of a `bytearray` that grows and shrinks |
+//! | [`instance`] | the attributes of an instance |
 //! | [`ssl_session`] | TLS sessions that Python's `ssl` made |
 //! | [`wakeup`] | Python's wake-up descriptor, borrowed |
 
 pub(crate) mod audit;
+pub(crate) mod awaitable;
 pub(crate) mod buffer;
+pub(crate) mod bytearray;
 pub(crate) mod call;
 pub(crate) mod cell;
+pub(crate) mod instance;
 pub(crate) mod known;
 pub(crate) mod native_type;
 pub(crate) mod object;

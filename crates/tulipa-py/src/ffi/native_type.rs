@@ -41,16 +41,16 @@ impl<F: Fields> NativeClass<F> {
         base: &Bound<'_, PyType>,
         methods: &'static mut [ffi::PyMethodDef],
     ) -> PyResult<Self> {
-        Self::make_with(name, doc, base, methods, None)
+        Self::make_with(name, doc, base, methods, &[])
     }
 
-    /// The same; `dealloc` ends an instance, if CPython's own way will not do.
+    /// The same; `functions` are for CPython's slots, where its own will not do.
     pub(super) fn make_with(
         name: &'static CStr,
         doc: &'static CStr,
         base: &Bound<'_, PyType>,
         methods: &'static mut [ffi::PyMethodDef],
-        dealloc: Option<ffi::destructor>,
+        functions: &[ffi::PyType_Slot],
     ) -> PyResult<Self> {
         const { assert!(!mem::needs_drop::<F>(), "CPython frees the memory without telling us") };
         // SAFETY: a type object is valid while `base` holds it.
@@ -59,7 +59,7 @@ impl<F: Fields> NativeClass<F> {
             return Err(PyImportError::new_err("tulipa does not support this Python: a base is laid out unevenly"));
         }
         let size = offset + size_of::<F>().cast_signed();
-        let class = make_type(name, doc, base, &Layout { size, offset, members: F::MEMBERS }, methods, dealloc)?;
+        let class = make_type(name, doc, base, &Layout { size, offset, members: F::MEMBERS }, methods, functions)?;
         Ok(Self { class: class.unbind(), offset, fields: PhantomData })
     }
 
@@ -121,7 +121,7 @@ pub(crate) fn make_plain<'py>(
     base: &Bound<'py, PyType>,
     methods: &'static mut [ffi::PyMethodDef],
 ) -> PyResult<Bound<'py, PyType>> {
-    make_type(name, doc, base, &Layout { size: 0, offset: 0, members: &[] }, methods, None)
+    make_type(name, doc, base, &Layout { size: 0, offset: 0, members: &[] }, methods, &[])
 }
 
 /// How an instance is laid out: its size in bytes, or zero for the base's; where our fields begin, and those of them that
@@ -138,7 +138,7 @@ fn make_type<'py>(
     base: &Bound<'py, PyType>,
     layout: &Layout,
     methods: &'static mut [ffi::PyMethodDef],
-    dealloc: Option<ffi::destructor>,
+    functions: &[ffi::PyType_Slot],
 ) -> PyResult<Bound<'py, PyType>> {
     let mut members: Vec<ffi::PyMemberDef> = layout
         .members
@@ -158,7 +158,7 @@ fn make_type<'py>(
         slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
         slot(ffi::Py_tp_members, members.as_mut_ptr().cast()),
     ];
-    slots.extend(dealloc.map(|dealloc| slot(ffi::Py_tp_dealloc, dealloc as *mut c_void)));
+    slots.extend_from_slice(functions);
     slots.push(slot(0, ptr::null_mut()));
     #[expect(
         clippy::cast_possible_truncation,

@@ -13,7 +13,7 @@
 //!    alive, which is right as long as whoever keeps the instance is. [`track`] ends that.
 
 use std::cell::Cell;
-use std::ffi::CStr;
+use std::ffi::{CStr, c_void};
 use std::ptr;
 use std::sync::OnceLock;
 
@@ -102,11 +102,24 @@ impl<F: Pooled> PooledClass<F> {
         base: &Bound<'_, PyType>,
         methods: &'static mut [ffi::PyMethodDef],
     ) -> PyResult<Self> {
+        Self::make_with(name, doc, base, methods, &[])
+    }
+
+    /// The same; `functions` are for CPython's slots.
+    pub(super) fn make_with(
+        name: &'static CStr,
+        doc: &'static CStr,
+        base: &Bound<'_, PyType>,
+        methods: &'static mut [ffi::PyMethodDef],
+        functions: &[ffi::PyType_Slot],
+    ) -> PyResult<Self> {
         const { assert!(F::MEMBERS.is_empty(), "only the base's slots are emptied") };
         let slots = all_slots(base)?;
         // What is laid out otherwise than we know is ended by CPython, which knows.
-        let dealloc = slots.is_some().then_some(dealloc::<F> as ffi::destructor);
-        let class = NativeClass::make_with(name, doc, base, methods, dealloc)?;
+        let dealloc: ffi::destructor = dealloc::<F>;
+        let dealloc = ffi::PyType_Slot { slot: ffi::Py_tp_dealloc, pfunc: dealloc as *mut c_void };
+        let functions: Vec<_> = functions.iter().copied().chain(slots.is_some().then_some(dealloc)).collect();
+        let class = NativeClass::make_with(name, doc, base, methods, &functions)?;
         if let Some(slots) = slots {
             let class_pointer = TypePointer(class.class(base.py()).as_type_ptr());
             // A second type of these fields would end its instances as CPython does.

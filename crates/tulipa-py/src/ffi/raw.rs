@@ -136,12 +136,25 @@ pub(crate) unsafe fn enter(
     body: impl for<'py> FnOnce(&Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
 ) -> *mut ffi::PyObject {
     // SAFETY: by the caller.
+    unsafe { catch(object, |object| body(object).map(Bound::into_ptr)) }
+}
+
+/// The same for a body that gives an owned pointer, which may be null.
+///
+/// # Safety
+/// As above.
+#[inline]
+pub(super) unsafe fn catch(
+    object: *mut ffi::PyObject,
+    body: impl for<'py> FnOnce(&Bound<'py, PyAny>) -> PyResult<*mut ffi::PyObject>,
+) -> *mut ffi::PyObject {
+    // SAFETY: by the caller.
     let (py, object) = unsafe {
         let py = Python::assume_attached();
         (py, Bound::from_borrowed_ptr(py, object))
     };
     match catch_unwind(AssertUnwindSafe(|| body(&object))) {
-        Ok(Ok(result)) => result.into_ptr(),
+        Ok(Ok(result)) => result,
         Ok(Err(error)) => {
             error.restore(py);
             ptr::null_mut()
@@ -265,6 +278,22 @@ pub(crate) fn install(class: &Bound<'_, pyo3::types::PyType>, methods: Vec<ffi::
             let descriptor = ffi::PyDescr_NewMethod(class.as_type_ptr(), definition);
             let descriptor = Bound::from_owned_ptr_or_err(class.py(), descriptor)?;
             class.setattr(name.to_string_lossy().as_ref(), descriptor)?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds raw functions to a module; what they take as their object is the module.
+pub(crate) fn add_functions(module: &Bound<'_, PyModule>, functions: Vec<ffi::PyMethodDef>) -> PyResult<()> {
+    let functions = table(functions);
+    let count = functions.len() - 1;
+    for definition in &mut functions[..count] {
+        // SAFETY: attached; the definition is static and complete, and the function holds the module.
+        unsafe {
+            let name = std::ffi::CStr::from_ptr(definition.ml_name);
+            let function = ffi::PyCFunction_NewEx(definition, module.as_ptr(), ptr::null_mut());
+            let function = Bound::from_owned_ptr_or_err(module.py(), function)?;
+            module.add(name.to_string_lossy().as_ref(), function)?;
         }
     }
     Ok(())

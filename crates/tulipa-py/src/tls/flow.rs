@@ -11,6 +11,7 @@ use super::{Phase, TlsCore, Waiting};
 use crate::ffi::buffer::Held;
 use crate::ffi::call::method1;
 use crate::host::Chunk;
+use crate::reader::Sink;
 use crate::transport::PROTOCOLS_MAX;
 
 /// How much is encrypted before we look again whether the transport below wants more, in bytes.
@@ -117,10 +118,16 @@ fn fill_bytes(core: &Bound<'_, TlsCore>) -> PyResult<Taken> {
     let py = core.py();
     let mut plaintext = Buffer::borrow();
     let end = take(core, &mut plaintext, usize::MAX)?;
-    if !plaintext.data().is_empty() {
-        let data = PyBytes::new(py, plaintext.data());
-        drop(plaintext);
-        if let Some(app) = core.get().app(py) {
+    if !plaintext.data().is_empty()
+        && let Some(app) = core.get().app(py)
+    {
+        if let Some(sink) = Sink::of(&app)? {
+            sink.append(plaintext.data())?;
+            drop(plaintext);
+            sink.tell()?;
+        } else {
+            let data = PyBytes::new(py, plaintext.data());
+            drop(plaintext);
             method1(&app, intern!(py, "data_received"), data.as_any())?;
         }
     }

@@ -15,6 +15,7 @@ use crate::ffi::buffer::Held;
 use crate::ffi::call::{address, in_context, is_bound_native};
 use crate::ffi::raw::{Arguments, method};
 use crate::host::Chunk;
+use crate::reader::Sink;
 use crate::tls::{self, TlsCore};
 
 /// The address of the C function behind `write`, to see whether somebody has put another in its place.
@@ -45,6 +46,8 @@ pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
 
 enum Taken<'py> {
     Data(Bound<'py, PyBytes>),
+    /// The bytes are in the reader.
+    Fed(PyResult<()>),
     Eof,
     Nothing,
 }
@@ -57,12 +60,23 @@ pub(super) fn readable(
 ) -> PyResult<()> {
     let py = event_loop.py();
     let core = event_loop.get();
+    let sink = match fields.protocol.get(py) {
+        Some(protocol) => Sink::of(&protocol)?,
+        None => None,
+    };
     let taken = core.scratch.with(py, |scratch| match core.with(py, |state| state.core.read(token, scratch)) {
-        Read::Data(count) => Taken::Data(PyBytes::new(py, &scratch[..count])),
+        Read::Data(count) => match &sink {
+            Some(sink) => Taken::Fed(sink.append(&scratch[..count])),
+            None => Taken::Data(PyBytes::new(py, &scratch[..count])),
+        },
         Read::Eof => Taken::Eof,
         Read::Nothing | Read::Failed(_) => Taken::Nothing,
     });
     match taken {
+        Taken::Fed(fed) => match fed.and_then(|()| sink.map_or(Ok(()), |sink| sink.tell())) {
+            Ok(()) => Ok(()),
+            Err(error) => failed(event_loop, transport, error, "Fatal error: protocol.data_received() call failed."),
+        },
         Taken::Data(data) => match tell(fields, intern!(py, "data_received"), Some(data.as_any())) {
             Ok(_) => Ok(()),
             Err(error) => failed(event_loop, transport, error, "Fatal error: protocol.data_received() call failed."),

@@ -1,0 +1,46 @@
+//! The bytes of a `bytearray`, put in at its end and taken out at its front.
+
+use std::ptr;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes};
+
+/// What `array.extend(data)` does. Runs no Python code.
+///
+/// # Errors
+/// `BufferError` while somebody holds the array's memory, `MemoryError`.
+#[inline]
+pub(crate) fn append(array: &Bound<'_, PyByteArray>, data: &[u8]) -> PyResult<()> {
+    let before = array.len();
+    array.resize(before + data.len())?;
+    // SAFETY: attached; the array has just been made long enough, `data` is not its memory (nobody else's of ours is
+    // Python's), and nothing runs in between.
+    unsafe {
+        let memory = ffi::PyByteArray_AsString(array.as_ptr()).cast::<u8>();
+        ptr::copy_nonoverlapping(data.as_ptr(), memory.add(before), data.len());
+    }
+    Ok(())
+}
+
+/// What `bytes(array[:count])` and `del array[:count]` do; `count` beyond the end means all.
+///
+/// # Errors
+/// `BufferError` while somebody holds the array's memory, `MemoryError`; the array is whole then.
+#[inline]
+pub(crate) fn take_front<'py>(array: &Bound<'py, PyByteArray>, count: usize) -> PyResult<Bound<'py, PyBytes>> {
+    let py = array.py();
+    let count = count.min(array.len());
+    // SAFETY: attached; so many bytes are there, and are copied before anything else runs.
+    let taken = unsafe { PyBytes::new(py, &array.as_bytes()[..count]) };
+    if count == array.len() {
+        array.resize(0)?;
+    } else {
+        // SAFETY: attached; the object is alive.
+        let result = unsafe { ffi::PySequence_DelSlice(array.as_ptr(), 0, count.cast_signed()) };
+        if result < 0 {
+            return Err(PyErr::fetch(py));
+        }
+    }
+    Ok(taken)
+}
