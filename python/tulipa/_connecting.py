@@ -132,18 +132,28 @@ class ConnectingMixin(Host):
             return transport, protocol
 
         async def _ensure_resolved(
-            self, address: Any, *, family: int = 0, type: int = socket.SOCK_STREAM, proto: int = 0, **kwargs: Any
+            self,
+            address: Any,
+            *,
+            family: int = 0,
+            type: int = socket.SOCK_STREAM,
+            proto: int = 0,
+            flags: int = 0,
+            loop: asyncio.AbstractEventLoop,
         ) -> Any:
-            # An address in figures, as nearly all are that come here a second time.
             if type == socket.SOCK_STREAM and proto in (0, socket.IPPROTO_TCP) and len(address) == 2:
                 host, port = address
                 if host.__class__ is str and port.__class__ is int and sockets_are_pythons_own():
+                    # An address in figures, as nearly all are that come here a second time; or a name.
                     version = numeric_family(host)
                     if version == socket.AF_INET and family in (0, version):
                         return [(socket.AF_INET, type, socket.IPPROTO_TCP, "", (host, port))]
                     if version == socket.AF_INET6 and family in (0, version):
                         return [(socket.AF_INET6, type, socket.IPPROTO_TCP, "", (host, port, 0, 0))]
-            return await super()._ensure_resolved(address, family=family, type=type, proto=proto, **kwargs)
+                    return await loop.getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
+            return await super()._ensure_resolved(
+                address, family=family, type=type, proto=proto, flags=flags, loop=loop
+            )
 
     async def _connect_sock(
         self, exceptions: list[list[Exception]], addr_info: Any, local_addr_infos: Any = None
