@@ -21,8 +21,8 @@ use crate::event_loop::LoopCore;
 use crate::ffi::audit;
 use crate::ffi::call::copy_current_context;
 use crate::ffi::cell::StateCell;
-use crate::ffi::object::Obj;
 use crate::ffi::raw::{Arguments, method};
+use crate::names;
 use crate::sockets::connect_failed;
 use crate::transport::{self, open};
 
@@ -247,19 +247,25 @@ fn open_connection<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) ->
     let connection = connection.cast::<Connection>()?.get();
     let fd = connection.fileno(py);
     open::claim(event_loop, fd)?;
-    let extra = if extra.is_none() { PyDict::new(py) } else { extra.cast::<PyDict>()?.copy()? };
     let (local, peer) = (socket::local_address(fd).ok(), socket::peer_address(fd).ok());
-    extra.set_item(intern!(py, "sockname"), address::to_python(py, local.as_ref())?)?;
-    if !extra.contains(intern!(py, "peername"))? {
-        extra.set_item(intern!(py, "peername"), recurring_name(event_loop, peer)?)?;
-    }
+    let extra = match &peer {
+        Some(peer) if extra.is_none() => open::Extra::Names(names::pack(py, peer, local.as_ref())),
+        _ => {
+            let info = if extra.is_none() { PyDict::new(py) } else { extra.cast::<PyDict>()?.copy()? };
+            info.set_item(intern!(py, "sockname"), address::to_python(py, local.as_ref())?)?;
+            if !info.contains(intern!(py, "peername"))? {
+                info.set_item(intern!(py, "peername"), address::to_python(py, peer.as_ref())?)?;
+            }
+            open::Extra::Info(info.into_any())
+        }
+    };
     let some = |value: &Bound<'py, PyAny>| (!value.is_none()).then(|| value.clone());
     let parts = open::Parts {
         protocol: protocol.clone(),
         server: some(server),
         waiter: some(waiter),
         context: some(context).map_or_else(|| copy_current_context(py), Ok)?,
-        extra: open::Extra::Info(extra.into_any()),
+        extra,
     };
     let transport = open::prepare(event_loop, class.cast::<PyType>()?, parts)?;
     let own = transport::fields(&transport)?;
@@ -271,25 +277,4 @@ fn open_connection<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) ->
     }
     open::launch(event_loop, &transport, own, fd, Source::connected(socket), Some(Ends::Both));
     Ok(transport)
-}
-
-/// The address of a server that was asked, and is likely to be asked again. None if the system does not tell it, as on asyncio.
-pub(crate) fn recurring_name<'py>(
-    event_loop: &Bound<'py, LoopCore>,
-    address: Option<Address>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let py = event_loop.py();
-    let Some(address) = address else { return Ok(py.None().into_bound(py)) };
-    let last = &event_loop.get().last_name;
-    let known = last.with(py, |last| match last {
-        Some((known, name)) if *known == address => Some(name.clone()),
-        _ => None,
-    });
-    if let Some(name) = known {
-        return Ok(name.into_bound(py));
-    }
-    let name = address::to_python(py, Some(&address))?;
-    let entry = Obj::from(name.clone());
-    drop(last.with(py, |last| last.replace((address, entry))));
-    Ok(name)
 }

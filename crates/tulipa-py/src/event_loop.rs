@@ -12,7 +12,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyList, PyTuple};
 use tulipa_core::{Direction, Held, Inbox, Instant, Loop, Remains, TimerId, Token};
-use tulipa_sys::{Address, OpenError, SystemDriver, Waker};
+use tulipa_sys::{OpenError, SystemDriver, Waker};
 
 use crate::address::Familiar;
 use crate::by_number::ByNumber;
@@ -83,8 +83,6 @@ pub(crate) struct LoopCore {
     own_time: KnownMethod,
     /// `sock_connect` is our own.
     pub(crate) own_sock_connect: KnownMethod,
-    /// The name of the server that was connected to last.
-    pub(crate) last_name: StateCell<Option<(Address, Obj)>>,
     /// `create_future` is our own.
     pub(crate) own_create_future: KnownMethod,
     /// The arguments that futures of this loop are made with, once there was one.
@@ -304,7 +302,6 @@ impl LoopCore {
             run_replaced: AtomicBool::new(false),
             own_time: KnownMethod::new(),
             own_sock_connect: KnownMethod::new(),
-            last_name: StateCell::new(None),
             own_create_future: KnownMethod::new(),
             future_options: StateCell::new(None),
         })

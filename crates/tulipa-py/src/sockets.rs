@@ -15,7 +15,6 @@ use tulipa_sys::address::{INET, INET6};
 use tulipa_sys::socket;
 
 use crate::address;
-use crate::connection::recurring_name;
 use crate::error::os_error;
 use crate::event_loop::{LoopCore, READ_MAX};
 use crate::ffi::call::method0;
@@ -194,7 +193,7 @@ fn prepare_stream<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> 
         extra.set_item(intern!(py, "sockname"), address::to_python(py, Some(&local))?)?;
         if !extra.contains(intern!(py, "peername"))? {
             let peer = socket::peer_address(fd).ok();
-            extra.set_item(intern!(py, "peername"), recurring_name(object.cast::<LoopCore>()?, peer)?)?;
+            extra.set_item(intern!(py, "peername"), address::to_python(py, peer.as_ref())?)?;
         }
         done = true;
     }
