@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from ._compat import complete_server
 from ._host import Host
 from ._native import Connection, numeric_family, sockets_are_pythons_own
-from ._sockets import SocketMixin
+from ._sockets import SocketMixin, a_turn
 from ._transports import SocketTransport
 
 __all__ = ["ConnectingMixin"]
@@ -67,6 +67,8 @@ class ConnectingMixin(Host):
                     try:
                         if connection.pending:
                             await self._operate(connection, True, connection.finish, tried=True)
+                        else:
+                            await a_turn()
                         protocol = protocol_factory()
                         waiter = self.create_future()
                         transport = self._open_connection(
@@ -197,6 +199,8 @@ class ConnectingMixin(Host):
                 exceptions.pop()
             elif connection.pending:
                 await self._operate(connection, True, connection.finish, tried=True)
+            else:
+                await a_turn()
             return connection
         except OSError as exc:
             failures.append(exc)

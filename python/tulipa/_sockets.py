@@ -14,15 +14,25 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, TypeVar
 
 from ._host import Host
 
-__all__ = ["SocketMixin"]
+__all__ = ["SocketMixin", "a_turn"]
 
 _T = TypeVar("_T")
+
+
+@types.coroutine
+def a_turn() -> Generator[None]:
+    """Wait for the next turn, as asyncio does for a connection that was answered at once.
+
+    A server of this very loop accepts in it, and programs count on finding its end when they have theirs.
+    """
+    yield
 
 
 class SocketMixin(Host):
@@ -100,22 +110,25 @@ class SocketMixin(Host):
             # under way that one could wait for.
             sock.connect(address)
             return
-        under_way = False
+        under_way = answered = False
 
         def connect() -> None:
-            nonlocal under_way
+            nonlocal under_way, answered
             if not under_way:
                 under_way = True
                 try:
                     sock.connect(address)
                 except BlockingIOError:
                     # What is near has answered by now.
-                    if not self._is_connected_by_now(sock, address):
+                    answered = self._is_connected_by_now(sock, address)
+                    if not answered:
                         raise
             elif code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                 raise OSError(code, f"Connect call failed {address}")
 
         await self._operate(sock, True, connect)
+        if answered:
+            await a_turn()
 
     def _check_socket(self, sock: socket.socket) -> None:
         if isinstance(sock, ssl.SSLSocket):
