@@ -46,8 +46,6 @@ pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
 
 enum Taken<'py> {
     Data(Bound<'py, PyBytes>),
-    /// The bytes are in the reader.
-    Fed(PyResult<()>),
     Eof,
     Nothing,
 }
@@ -60,29 +58,49 @@ pub(super) fn readable(
 ) -> PyResult<()> {
     let py = event_loop.py();
     let core = event_loop.get();
-    let sink = match fields.protocol.get(py) {
-        Some(protocol) => Sink::of(&protocol)?,
-        None => None,
-    };
+    if let Some(protocol) = fields.protocol.get(py)
+        && let Some(sink) = Sink::of(&protocol)?
+    {
+        return feed(event_loop, token, transport, fields, &sink);
+    }
     let taken = core.scratch.with(py, |scratch| match core.with(py, |state| state.core.read(token, scratch)) {
-        Read::Data(count) => match &sink {
-            Some(sink) => Taken::Fed(sink.append(&scratch[..count])),
-            None => Taken::Data(PyBytes::new(py, &scratch[..count])),
-        },
+        Read::Data(count) => Taken::Data(PyBytes::new(py, &scratch[..count])),
         Read::Eof => Taken::Eof,
         Read::Nothing | Read::Failed(_) => Taken::Nothing,
     });
     match taken {
-        Taken::Fed(fed) => match fed.and_then(|()| sink.map_or(Ok(()), |sink| sink.tell())) {
-            Ok(()) => Ok(()),
-            Err(error) => failed(event_loop, transport, error, "Fatal error: protocol.data_received() call failed."),
-        },
         Taken::Data(data) => match tell(fields, intern!(py, "data_received"), Some(data.as_any())) {
             Ok(_) => Ok(()),
             Err(error) => failed(event_loop, transport, error, "Fatal error: protocol.data_received() call failed."),
         },
         Taken::Eof => eof(event_loop, token, transport, fields),
         Taken::Nothing => Ok(()),
+    }
+}
+
+/// Reads into a stream reader's buffer.
+#[inline(never)]
+fn feed(
+    event_loop: &Bound<'_, LoopCore>,
+    token: Token,
+    transport: &Bound<'_, PyAny>,
+    fields: &TransportFields,
+    sink: &Sink<'_>,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let core = event_loop.get();
+    let (read, put) = core.scratch.with(py, |scratch| {
+        let read = core.with(py, |state| state.core.read(token, scratch));
+        let put = if let Read::Data(count) = read { sink.append(&scratch[..count]) } else { Ok(()) };
+        (read, put)
+    });
+    match read {
+        Read::Data(_) => match put.and_then(|()| sink.tell()) {
+            Ok(()) => Ok(()),
+            Err(error) => failed(event_loop, transport, error, "Fatal error: protocol.data_received() call failed."),
+        },
+        Read::Eof => eof(event_loop, token, transport, fields),
+        Read::Nothing | Read::Failed(_) => Ok(()),
     }
 }
 
