@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from ._compat import complete_server
 from ._host import Host
 from ._native import Connection, numeric_family, sockets_are_pythons_own
-from ._sockets import SocketMixin, a_turn
+from ._sockets import SocketMixin, as_if_waited
 from ._transports import SocketTransport
 
 __all__ = ["ConnectingMixin"]
@@ -68,7 +68,7 @@ class ConnectingMixin(Host):
                         if connection.pending:
                             await self._operate(connection, True, connection.finish, tried=True)
                         else:
-                            await a_turn()
+                            await as_if_waited()
                         protocol = protocol_factory()
                         waiter = self.create_future()
                         transport = self._open_connection(
@@ -200,7 +200,7 @@ class ConnectingMixin(Host):
             elif connection.pending:
                 await self._operate(connection, True, connection.finish, tried=True)
             else:
-                await a_turn()
+                await as_if_waited()
             return connection
         except OSError as exc:
             failures.append(exc)

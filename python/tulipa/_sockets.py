@@ -21,17 +21,18 @@ from typing import Any, TypeVar
 
 from ._host import Host
 
-__all__ = ["SocketMixin", "a_turn"]
+__all__ = ["SocketMixin", "as_if_waited"]
 
 _T = TypeVar("_T")
 
 
 @types.coroutine
-def a_turn() -> Generator[None]:
-    """Wait for the next turn, as asyncio does for a connection that was answered at once.
+def as_if_waited() -> Generator[None]:
+    """Take the two turns that asyncio waits for a connection, also for one that was answered at once.
 
-    A server of this very loop accepts in it, and programs count on finding its end when they have theirs.
+    A server of this very loop accepts in them, and programs count on finding its end when they have theirs.
     """
+    yield
     yield
 
 
@@ -128,7 +129,7 @@ class SocketMixin(Host):
 
         await self._operate(sock, True, connect)
         if answered:
-            await a_turn()
+            await as_if_waited()
 
     def _check_socket(self, sock: socket.socket) -> None:
         if isinstance(sock, ssl.SSLSocket):

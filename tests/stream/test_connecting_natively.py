@@ -329,3 +329,35 @@ async def test_a_socket_of_the_callers_has_its_names_and_sends_at_once(loop):  #
         transport, protocol = await loop.create_connection(Recorder, sock=sock)
         assert (transport.get_extra_info("sockname"), transport.get_extra_info("peername")) == names
         await gone(transport, protocol)
+
+
+@pytest.mark.parametrize("way", ["literal", "name", "own socket", "raw socket"])
+async def test_a_server_of_the_same_loop_has_its_end_before_the_client(loop, way):
+    made = []
+
+    class Served(asyncio.Protocol):
+        def connection_made(self, transport):
+            made.append(transport)
+
+    server = await loop.create_server(Served, "127.0.0.1", 0)
+    address = server.sockets[0].getsockname()
+    sock = socket.socket()
+    sock.setblocking(False)
+    ends = [sock]
+    if way == "literal":
+        ends.append((await loop.create_connection(asyncio.Protocol, *address))[0])
+    elif way == "name":
+        options = {"family": socket.AF_INET}
+        ends.append((await loop.create_connection(asyncio.Protocol, "localhost", address[1], **options))[0])
+    else:
+        await loop.sock_connect(sock, address)
+        if way == "own socket":
+            ends.append((await loop.create_connection(asyncio.Protocol, sock=sock))[0])
+        else:
+            # What is called next is one turn away at least, in any program.
+            await turns(1)
+    assert len(made) == 1
+    for end in (*ends, *made):
+        end.close()
+    server.close()
+    await turns(5)
