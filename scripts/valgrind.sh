@@ -5,6 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v valgrind >/dev/null || { echo "no valgrind on PATH; on Debian: apt-get install valgrind" >&2; exit 1; }
+# valgrind 3.19 runs no other thread while one waits in a ring.
+export TULIPA_LEAVE_OUT=io_uring
 export TULIPA_WORLDS=${TULIPA_WORLDS:-20} PROPTEST_CASES=${PROPTEST_CASES:-8}
 
 mapfile -t programs < <(

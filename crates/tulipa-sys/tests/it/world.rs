@@ -50,7 +50,9 @@ pub(crate) fn processes<T>(body: impl FnOnce() -> T) -> T {
 
 #[expect(clippy::disallowed_macros, reason = "shown if the test fails, and only then")]
 fn by_turns(body: impl Fn(&mut World)) {
-    for name in NAMES {
+    // A tool that runs the tests may be the end of a driver: valgrind runs no other thread while one waits in a ring.
+    let left_out = std::env::var("TULIPA_LEAVE_OUT").unwrap_or_default();
+    for name in NAMES.iter().filter(|name| **name != left_out) {
         println!("on {name}:");
         if let Some(mut world) = World::open(name) {
             body(&mut world);
