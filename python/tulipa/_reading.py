@@ -11,7 +11,7 @@ from __future__ import annotations
 from asyncio import streams
 from asyncio.streams import StreamReader, StreamReaderProtocol
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._compat import STREAMS_ARE_KNOWN
 from ._native import read_exactly, read_some, read_until, serve_readers
@@ -35,10 +35,30 @@ def _in_place_of(method: Callable[..., Any]) -> Callable[[F], F]:
     return name
 
 
+async def _found_before(reader: Any, method: Callable[..., Any], *args: Any) -> bytes:
+    """What a read finds that was woken by an end, or by too long a line, before an error came in the same turn.
+
+    asyncio's read, which waits in its middle, does not look for errors any more by then; its next one does.
+    """
+    if not (reader._eof or len(reader._buffer) > reader._limit):
+        found: bytes = await method(reader, *args)
+        return found
+    # With one of the two, the method does not wait.
+    error, reader._exception = reader._exception, None
+    try:
+        found = await method(reader, *args)
+    finally:
+        reader._exception = error
+    return found
+
+
 class Reader(StreamReader):
     """See the top of this file. It has no attributes of its own, so that a reader can become one."""
 
     __slots__ = ()
+
+    if TYPE_CHECKING:
+        _exception: BaseException | None
 
     # In each, `finally` does what asyncio's does: nobody waits any more, however the wait has ended.
 
@@ -55,6 +75,8 @@ class Reader(StreamReader):
             taken: bytes | None = found.taken
             if taken is not None:
                 return taken
+            if self._exception is not None:
+                return await _found_before(self, StreamReader.read, n)
         return await StreamReader.read(self, n)
 
     @_in_place_of(StreamReader.readexactly)
@@ -70,6 +92,8 @@ class Reader(StreamReader):
             taken: bytes | None = found.taken
             if taken is not None:
                 return taken
+            if self._exception is not None:
+                return await _found_before(self, StreamReader.readexactly, n)
         return await StreamReader.readexactly(self, n)
 
     @_in_place_of(StreamReader.readuntil)
@@ -85,6 +109,8 @@ class Reader(StreamReader):
             taken: bytes | None = found.taken
             if taken is not None:
                 return taken
+            if self._exception is not None:
+                return await _found_before(self, StreamReader.readuntil, separator)
         return await StreamReader.readuntil(self, separator)
 
     @_in_place_of(StreamReader.readline)
@@ -100,6 +126,8 @@ class Reader(StreamReader):
             taken: bytes | None = found.taken
             if taken is not None:
                 return taken
+            if self._exception is not None:
+                return await _found_before(self, StreamReader.readline)
         return await StreamReader.readline(self)
 
 

@@ -275,3 +275,40 @@ async def test_futures_of_the_programs_own_are_waited_for(loop):
             assert reader._waiter is made[-1]
             peer.send(b"ab")
             assert await reading == b"ab"
+
+
+READS = {"read": (10,), "readexactly": (10,), "readuntil": (b"!",), "readline": ()}
+
+
+@pytest.mark.parametrize("name", READS)
+@pytest.mark.parametrize("bytes_before", [b"", b"part"])
+async def test_an_end_is_found_before_an_error_that_came_after_it(loop, name, bytes_before):
+    async with fed_reader(loop) as (reader, _, _peer):
+        plain = asyncio.StreamReader(loop=loop)
+        tasks = [loop.create_task(getattr(each, name)(*READS[name])) for each in (reader, plain)]
+        await turns(2)
+        for each in (reader, plain):
+            each.feed_data(bytes_before)
+            each.feed_eof()
+            each.set_exception(ConnectionResetError("afterwards"))
+        ours, theirs = await asyncio.gather(*tasks, return_exceptions=True)
+        assert repr(ours) == repr(theirs)
+        assert getattr(ours, "partial", None) == getattr(theirs, "partial", None)
+        for each in (reader, plain):
+            with pytest.raises(ConnectionResetError, match="afterwards"):
+                await each.read(1)
+
+
+@pytest.mark.parametrize("name", ["readuntil", "readline"])
+async def test_a_long_line_is_found_before_an_error_that_came_after_it(loop, name):
+    async with fed_reader(loop, limit=8) as (reader, _, _peer):
+        plain = asyncio.StreamReader(limit=8, loop=loop)
+        tasks = [loop.create_task(getattr(each, name)(*READS[name])) for each in (reader, plain)]
+        await turns(2)
+        for each in (reader, plain):
+            each.feed_data(b"far too long a line")
+            each.set_exception(ConnectionResetError("afterwards"))
+        ours, theirs = await asyncio.gather(*tasks, return_exceptions=True)
+        assert repr(ours) == repr(theirs)
+        assert isinstance(ours, (ValueError, asyncio.LimitOverrunError))
+        assert reader.exception() is not None
