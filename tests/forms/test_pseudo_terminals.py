@@ -271,7 +271,8 @@ async def test_a_resize_is_signalled(loop, pty):
         "    os._exit(0)\n"
         "signal.signal(signal.SIGWINCH, resized)\n"
         "print('ready', flush=True)\n"
-        "while True: time.sleep(60)\n"
+        # Short ones: a signal that comes just before a sleep does not end it.
+        "while True: time.sleep(0.05)\n"
     )
     reader, writer = await tulipa.open_child(sys.executable, "-S", "-c", source, pty=pty)
     assert await reader.readline() == b"ready\r\n"
@@ -283,7 +284,8 @@ async def test_a_resize_is_signalled(loop, pty):
 
 async def test_ctrl_c_interrupts_what_runs_there(loop, pty):
     source = (
-        "import time\ntry:\n print('ready', flush=True)\n time.sleep(60)\nexcept KeyboardInterrupt:\n print('stopped')"
+        "import time\ntry:\n print('ready', flush=True)\n while True: time.sleep(0.05)\n"
+        "except KeyboardInterrupt:\n print('stopped')"
     )
     reader, writer = await tulipa.open_child(sys.executable, "-S", "-c", source, pty=pty)
     await read_until(reader, b"ready")
