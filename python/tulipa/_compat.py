@@ -15,6 +15,7 @@ import io
 import socket
 import subprocess
 import sys
+import sysconfig
 import weakref
 from asyncio import (
     base_events,
@@ -132,8 +133,13 @@ set_result_unless_cancelled: Callable[[asyncio.Future[Any], Any], None] = _priva
 # anyio finds the root task by the identity of this function (T10).
 run_until_complete_callback: Callable[[asyncio.Future[Any]], None] = _private(base_events, "_run_until_complete_cb")
 
-# 3.14: what `call_soon_threadsafe` returns; its `cancel()` waits for a running callback (T5).
-ThreadSafeHandle: type[asyncio.Handle] = getattr(events, "_ThreadSafeHandle", events.Handle)
+# 3.14: what `call_soon_threadsafe` returns; its `cancel()` waits for a running callback (T5). With a global lock the
+# native half makes such handles itself.
+ThreadSafeHandle: type[asyncio.Handle] = (
+    getattr(events, "_ThreadSafeHandle", events.Handle)
+    if sysconfig.get_config_var("Py_GIL_DISABLED")
+    else events.Handle
+)
 
 # Debug mode as the environment and `-X dev` ask for it.
 is_debug_mode: Callable[[], bool] = _private(coroutines, "_is_debug_mode")

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextvars
+import sys
+import threading
 
 import pytest
 
@@ -184,3 +186,60 @@ def test_a_stranger_can_make_handles_for_the_loop(loop):
     timer = asyncio.TimerHandle(loop.time() + 10, callback, (), loop)
     timer.cancel()
     assert timer.cancelled()
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_cancelling_from_another_thread_waits_while_the_call_runs(loop, debug):  # T5
+    loop.set_debug(debug)
+    loop.slow_callback_duration = 60
+    order, running = [], threading.Event()
+
+    def call():
+        running.set()
+        # Whoever cancels has the time to do so.
+        canceller.join(0.2)
+        order.append("call")
+
+    def cancel():
+        assert running.wait(10)
+        handle.cancel()
+        order.append("cancel")
+        assert handle.cancelled()
+
+    canceller = threading.Thread(target=cancel)
+    handle = loop.call_soon_threadsafe(call)
+    canceller.start()
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    canceller.join(10)
+    assert order == (["call", "cancel"] if sys.version_info >= (3, 14) else ["cancel", "call"])
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_threadsafe_call_runs_once_or_is_cancelled(loop, kept):
+    ran = []
+    handles = [loop.call_soon_threadsafe(ran.append, number) for number in range(3)]
+    handles[1].cancel()
+    assert [handle.cancelled() for handle in handles] == [False, True, False]
+    assert all(isinstance(handle, asyncio.Handle) for handle in handles)
+    if not kept:
+        handles.clear()
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    assert ran == [0, 2]
+    for handle in handles:
+        handle.cancel()
+        assert handle.cancelled()
+
+
+def test_a_threadsafe_call_may_cancel_itself(loop):
+    ran = []
+
+    def call():
+        handle.cancel()
+        ran.append(handle.cancelled())
+
+    handle = loop.call_soon_threadsafe(call)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    assert ran == [True]

@@ -523,7 +523,7 @@ fn call_soon_threadsafe<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py
         let name = "call_soon_threadsafe";
         event_loop.call_method1(intern!(object.py(), "_check_callback"), (callback, name))?;
     }
-    let handle = handle::new_handle(event_loop, callback, PyTuple::new(object.py(), rest)?, context)?;
+    let handle = handle::new_shared_handle(event_loop, callback, PyTuple::new(object.py(), rest)?, context)?;
     core.push(object.py(), &handle);
     Ok(handle)
 }

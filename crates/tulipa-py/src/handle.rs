@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyTuple, PyType};
@@ -66,9 +67,65 @@ impl Pooled for TimerFields {
     }
 }
 
+/// What handles of calls from other threads have: nothing but asyncio's slots.
+#[repr(C)]
+struct SharedFields;
+
+// SAFETY: nothing.
+unsafe impl Fields for SharedFields {
+    const MEMBERS: &'static [(&'static std::ffi::CStr, usize)] = &[];
+}
+
+impl Pooled for SharedFields {
+    fn pool() -> &'static Pool {
+        static POOL: Pool = Pool::new();
+        &POOL
+    }
+}
+
+/// The handles that `call_soon_threadsafe` returns since 3.14: `cancel()` waits while the call runs.
+///
+/// asyncio's hold a lock each, and run with it held. Here the lock is made when a call begins that somebody else has the
+/// handle of; of a handle that only the queue has, nobody can ask anything.
+struct SharedHandles {
+    class: PooledClass<SharedFields>,
+    slots: SlotTable<7>,
+    lock: SlotTable<1>,
+    base: Py<PyType>,
+    new_lock: Py<PyAny>,
+}
+
+impl SharedHandles {
+    /// Nothing before 3.14, and nothing where there is no global lock to make the above true.
+    fn find(py: Python<'_>) -> PyResult<Option<Self>> {
+        let Some(base) = py.import("asyncio.events")?.getattr_opt("_ThreadSafeHandle")? else { return Ok(None) };
+        if cfg!(Py_GIL_DISABLED) {
+            return Ok(None);
+        }
+        let base = base.cast_into::<PyType>()?;
+        let class = PooledClass::make(
+            c"tulipa.ThreadSafeHandle",
+            c"A call scheduled from any thread; see asyncio.Handle.",
+            &base,
+            table(vec![
+                method!(c"cancel", noargs, cancel_shared, c"Cancel the call, or wait for its end."),
+                method!(c"cancelled", noargs, shared_is_cancelled, c"Whether the call was cancelled."),
+            ]),
+        )?;
+        Ok(Some(Self {
+            slots: SlotTable::find(class.class().class(py), HANDLE_SLOTS)?,
+            lock: SlotTable::find(class.class().class(py), ["_lock"])?,
+            class,
+            base: base.unbind(),
+            new_lock: py.import("threading")?.getattr("RLock")?.unbind(),
+        }))
+    }
+}
+
 struct HandleTypes {
     handle: PooledClass<HandleFields>,
     timer: PooledClass<TimerFields>,
+    shared: Option<SharedHandles>,
     handle_slots: SlotTable<7>,
     /// The same slots, in timer handles.
     timer_slots: SlotTable<7>,
@@ -81,7 +138,8 @@ impl HandleTypes {
     /// The slots of a handle of ours, of either kind.
     #[inline]
     fn slots<'a>(&'a self, handle: &'a Bound<'_, PyAny>) -> Option<Slots<'a, 7>> {
-        self.handle_slots.of(handle).or_else(|| self.timer_slots.of(handle))
+        let shared = || self.shared.as_ref().and_then(|shared| shared.slots.of(handle));
+        self.handle_slots.of(handle).or_else(|| self.timer_slots.of(handle)).or_else(shared)
     }
 }
 
@@ -110,6 +168,7 @@ fn types(py: Python<'_>) -> PyResult<&'static HandleTypes> {
             own_timer_slots: SlotTable::find(timer.class().class(py), TIMER_SLOTS)?,
             handle,
             timer,
+            shared: SharedHandles::find(py)?,
             run: handle_base.getattr("_run")?.unbind(),
         })
     })
@@ -175,6 +234,41 @@ pub(crate) fn new_handle<'py>(
     Ok(handle)
 }
 
+/// Makes a handle of a call from any thread, as [`new_handle`]. Before 3.14 that is a handle as any other.
+pub(crate) fn new_shared_handle<'py>(
+    event_loop: &Bound<'py, LoopCore>,
+    callback: &Bound<'py, PyAny>,
+    args: Bound<'py, PyTuple>,
+    context: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = event_loop.py();
+    let Some(shared) = &types(py)?.shared else { return new_handle(event_loop, callback, args, context) };
+    let handle = shared.class.alloc(py)?;
+    if let Some(slots) = shared.slots.of(&handle) {
+        fill(&slots, event_loop, callback, args, context)?;
+    }
+    if !event_loop.get().is_running() {
+        track(&handle);
+    }
+    Ok(handle)
+}
+
+/// Gives a handle the lock that asyncio's methods take, if it is one that has such.
+pub(crate) fn lock_up(handle: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = handle.py();
+    if let Some(shared) = &types(py)?.shared
+        && let Some(lock) = shared.lock.of(handle)
+        && lock.at(0).get(py).is_none()
+    {
+        let new = shared.new_lock.bind(py).call0()?;
+        // Making one may have let another thread in.
+        if lock.at(0).get(py).is_none() {
+            lock.at(0).set(new);
+        }
+    }
+    Ok(())
+}
+
 /// Makes a timer handle that knows no timer yet; `when` is the deadline as the program gave it.
 pub(crate) fn new_timer_handle<'py>(
     event_loop: &Bound<'py, LoopCore>,
@@ -231,6 +325,11 @@ pub(crate) fn run(handle: &Bound<'_, PyAny>) -> PyResult<Ran> {
             own.at(SCHEDULED).set(PyBool::new(py, false).to_owned().into_any());
         }
         types.timer_slots.of(handle)
+    } else if let Some(shared) = &types.shared
+        && shared.class.class().is_exactly(handle)
+        && is_ours_alone(handle)
+    {
+        shared.slots.of(handle)
     } else {
         None
     };
@@ -290,4 +389,33 @@ fn cancel_timer<'py>(handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> 
         }
     }
     cancel(handle)
+}
+
+/// The lock of a handle, once it has one.
+fn lock_of<'py>(shared: &SharedHandles, handle: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    shared.lock.of(handle)?.at(0).get(handle.py())
+}
+
+fn cancel_shared<'py>(handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = handle.py();
+    match &types(py)?.shared {
+        Some(shared) if lock_of(shared, handle).is_some() => {
+            shared.base.bind(py).call_method1(intern!(py, "cancel"), (handle,))
+        }
+        _ => cancel(handle),
+    }
+}
+
+fn shared_is_cancelled<'py>(handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = handle.py();
+    let types = types(py)?;
+    match &types.shared {
+        Some(shared) if lock_of(shared, handle).is_some() => {
+            shared.base.bind(py).call_method1(intern!(py, "cancelled"), (handle,))
+        }
+        _ => {
+            let cancelled = types.slots(handle).is_some_and(|slots| is_true(slots.at(CANCELLED), py));
+            Ok(PyBool::new(py, cancelled).to_owned().into_any())
+        }
+    }
 }

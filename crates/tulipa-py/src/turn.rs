@@ -215,11 +215,13 @@ fn run_handle(event_loop: &Bound<'_, LoopCore>, handle: &Bound<'_, PyAny>) -> Py
     let core = event_loop.get();
     if core.is_debug() {
         handle::track(handle);
+        handle::lock_up(handle)?;
         method1(event_loop, intern!(py, "_run_watched"), handle)?;
         return Ok(());
     }
     if core.run_replaced.load(Ordering::Relaxed) {
         handle::track(handle);
+        handle::lock_up(handle)?;
         handle.call_method0(intern!(py, "_run"))?;
         return Ok(());
     }
@@ -231,6 +233,10 @@ fn run_handle(event_loop: &Bound<'_, LoopCore>, handle: &Bound<'_, PyAny>) -> Py
             event_loop.call_method1(intern!(py, "_callback_failed"), (handle, error))?;
             Ok(())
         }
-        Ran::Foreign => handle.call_method0(intern!(py, "_run")).map(drop),
+        Ran::Foreign => {
+            handle::track(handle);
+            handle::lock_up(handle)?;
+            handle.call_method0(intern!(py, "_run")).map(drop)
+        }
     }
 }
