@@ -5,6 +5,8 @@ import socket
 
 import pytest
 
+from tests.support.streams import turns, until
+
 pytestmark = pytest.mark.all_drivers
 
 
@@ -25,12 +27,6 @@ class Acting(asyncio.DatagramProtocol):
 
     def connection_lost(self, exc):
         self.ended.set_result(exc)
-
-
-async def until(condition):
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 async def listening(loop, act=None, host="127.0.0.1"):
@@ -130,7 +126,8 @@ async def test_nothing_comes_while_reading_is_paused(loop, senders):  # R3
     )
     crowd(senders(), transport, 5)
     await until(lambda: len(protocol.log) >= 2)
-    await asyncio.sleep(0.01)
+    # The rest is there, and would come with the next turn.
+    await turns(5)
     assert protocol.log == numbers(2)
     transport.resume_reading()
     await until(lambda: len(protocol.log) >= 5)
@@ -231,8 +228,8 @@ async def test_many_senders_are_told_apart_and_answered(loop, senders, family):
         for number, end in enumerate(ends):
             end.sendto(b"%d" % number, target)
             if number % 50 == 49:
-                await asyncio.sleep(0.005)
-        await until(lambda: len(protocol.log) >= len(ends))
+                # Before the socket's buffer is full.
+                await until(lambda: len(protocol.log) > number)
         for number, end in enumerate(ends):
             end.settimeout(10)
             assert end.recv(100) == b"%d" % number

@@ -8,6 +8,8 @@ import tracemalloc
 
 import pytest
 
+from tests.support.streams import turns, until
+
 pytestmark = pytest.mark.only_tulipa
 CONNECTIONS = 200
 # Transport, context, packed names and a protocol with nothing in it. Two address tuples and a dictionary are 450 more,
@@ -34,10 +36,8 @@ async def test_a_connection_that_waits_holds_little(loop):
         for nth in range(count, goal):
             with socket.create_connection(server.sockets[0].getsockname()) as end:
                 ends[nth] = end.detach()
-            await asyncio.sleep(0)
-        async with asyncio.timeout(10):
-            while count < goal:
-                await asyncio.sleep(0.001)
+            await turns(1)
+        await until(lambda: count >= goal)
 
     server = await loop.create_server(Idle, "127.0.0.1", 0)
     # What is made once is made.
@@ -55,4 +55,4 @@ async def test_a_connection_that_waits_holds_little(loop):
         os.close(end)
     server.close()
     await server.wait_closed()
-    await asyncio.sleep(0.01)
+    await turns(2)
