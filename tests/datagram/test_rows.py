@@ -229,7 +229,7 @@ async def test_many_senders_are_told_apart_and_answered(loop, senders, family):
             end.sendto(b"%d" % number, target)
             if number % 50 == 49:
                 # Before the socket's buffer is full.
-                await until(lambda: len(protocol.log) > number)
+                await until(lambda last=number: len(protocol.log) > last)
         for number, end in enumerate(ends):
             end.settimeout(10)
             assert end.recv(100) == b"%d" % number
