@@ -11,7 +11,7 @@ from __future__ import annotations
 from asyncio import streams
 from asyncio.streams import StreamReader, StreamReaderProtocol
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from ._compat import STREAMS_ARE_KNOWN
 from ._native import read_exactly, read_some, read_until, serve_readers
@@ -35,20 +35,21 @@ def _in_place_of(method: Callable[..., Any]) -> Callable[[F], F]:
     return name
 
 
-async def _found_before(reader: Any, method: Callable[..., Any], *args: Any) -> bytes:
-    """What a read finds that was woken by an end, or by too long a line, before an error came in the same turn.
+async def _unusual(reader: Any, waited: bool, method: Callable[..., Any], *args: Any) -> bytes:
+    """What asyncio's own method finds.
 
-    asyncio's read, which waits in its middle, does not look for errors any more by then; its next one does.
+    A read that was woken by an end, or by too long a line, before an error came in the same turn: asyncio's, which waits
+    in its middle, does not look for errors any more by then; its next one does.
     """
-    if not (reader._eof or len(reader._buffer) > reader._limit):
-        found: bytes = await method(reader, *args)
-        return found
-    # With one of the two, the method does not wait.
-    error, reader._exception = reader._exception, None
-    try:
+    if waited and reader._exception is not None and (reader._eof or len(reader._buffer) > reader._limit):
+        # With one of the two, the method does not wait.
+        error, reader._exception = reader._exception, None
+        try:
+            found: bytes = await method(reader, *args)
+        finally:
+            reader._exception = error
+    else:
         found = await method(reader, *args)
-    finally:
-        reader._exception = error
     return found
 
 
@@ -57,10 +58,8 @@ class Reader(StreamReader):
 
     __slots__ = ()
 
-    if TYPE_CHECKING:
-        _exception: BaseException | None
-
-    # In each, `finally` does what asyncio's does: nobody waits any more, however the wait has ended.
+    # In each, `finally` does what asyncio's does: nobody waits any more, however the wait has ended. They are written
+    # out, because a coroutine in common would cost each read a frame more.
 
     @_in_place_of(StreamReader.read)
     async def read(self, n: int = -1) -> bytes:
@@ -75,9 +74,7 @@ class Reader(StreamReader):
             taken: bytes | None = found.taken
             if taken is not None:
                 return taken
-            if self._exception is not None:
-                return await _found_before(self, StreamReader.read, n)
-        return await StreamReader.read(self, n)
+        return await _unusual(self, found is not None, StreamReader.read, n)
 
     @_in_place_of(StreamReader.readexactly)
     async def readexactly(self, n: int) -> bytes:
@@ -92,9 +89,7 @@ class Reader(StreamReader):
             taken: bytes | None = found.taken
             if taken is not None:
                 return taken
-            if self._exception is not None:
-                return await _found_before(self, StreamReader.readexactly, n)
-        return await StreamReader.readexactly(self, n)
+        return await _unusual(self, found is not None, StreamReader.readexactly, n)
 
     @_in_place_of(StreamReader.readuntil)
     async def readuntil(self, separator: Any = b"\n") -> bytes:
@@ -109,9 +104,7 @@ class Reader(StreamReader):
             taken: bytes | None = found.taken
             if taken is not None:
                 return taken
-            if self._exception is not None:
-                return await _found_before(self, StreamReader.readuntil, separator)
-        return await StreamReader.readuntil(self, separator)
+        return await _unusual(self, found is not None, StreamReader.readuntil, separator)
 
     @_in_place_of(StreamReader.readline)
     async def readline(self) -> bytes:
@@ -126,9 +119,7 @@ class Reader(StreamReader):
             taken: bytes | None = found.taken
             if taken is not None:
                 return taken
-            if self._exception is not None:
-                return await _found_before(self, StreamReader.readline)
-        return await StreamReader.readline(self)
+        return await _unusual(self, found is not None, StreamReader.readline)
 
 
 Reader.__name__, Reader.__qualname__, Reader.__module__ = "StreamReader", "StreamReader", StreamReader.__module__
