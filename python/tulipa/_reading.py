@@ -38,8 +38,8 @@ def _in_place_of(method: Callable[..., Any]) -> Callable[[F], F]:
 async def _unusual(reader: Any, waited: bool, method: Callable[..., Any], *args: Any) -> bytes:
     """What asyncio's own method finds.
 
-    A read that was woken by an end, or by too long a line, before an error came in the same turn: asyncio's, which waits
-    in its middle, does not look for errors any more by then; its next one does.
+    A read may have been woken by an end, or by too long a line, before an error came in the same turn. asyncio's own,
+    which waits in its middle, does not look for errors any more by then; its next one does.
     """
     if waited and reader._exception is not None and (reader._eof or len(reader._buffer) > reader._limit):
         # With one of the two, the method does not wait.

@@ -22,7 +22,7 @@ use crate::ffi::audit;
 use crate::ffi::call::copy_current_context;
 use crate::ffi::cell::StateCell;
 use crate::ffi::raw::{Arguments, method};
-use crate::names;
+use crate::packed_names;
 use crate::sockets::connect_failed;
 use crate::transport::{self, open};
 
@@ -249,7 +249,7 @@ fn open_connection<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) ->
     open::claim(event_loop, fd)?;
     let (local, peer) = (socket::local_address(fd).ok(), socket::peer_address(fd).ok());
     let extra = match &peer {
-        Some(peer) if extra.is_none() => open::Extra::Names(names::pack(py, peer, local.as_ref())),
+        Some(peer) if extra.is_none() => open::Extra::Names(packed_names::pack(py, peer, local.as_ref())),
         _ => {
             let info = if extra.is_none() { PyDict::new(py) } else { extra.cast::<PyDict>()?.copy()? };
             info.set_item(intern!(py, "sockname"), address::to_python(py, local.as_ref())?)?;

@@ -2,7 +2,7 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `event_loop`, `turn` | the loop class, scheduling, and driving a turn |
+//! | `event_loop`, `scheduling`, `turn` | the loop class, its calls and timers, and driving a turn |
 //! | `future`, `task` | making futures and tasks |
 //! | `handle` | `asyncio.Handle` and `asyncio.TimerHandle` |
 //! | `transport` | streams and datagrams |
@@ -18,6 +18,7 @@
 //! | `file` | files that are read and written at an offset |
 //! | `offload` | calls on threads, and the way back from there |
 //! | `by_number` | tables by descriptor number |
+//! | `packed_names` | what the ends of a connection are called, until somebody asks |
 //! | `address`, `error`, `system`, `host` | translations |
 //! | `ffi` | everything unsafe |
 
@@ -33,10 +34,11 @@ mod future;
 mod handle;
 mod host;
 mod listener;
-mod names;
 mod offload;
+mod packed_names;
 mod reader;
 mod resolve;
+mod scheduling;
 mod sharing;
 mod sockets;
 mod system;
@@ -67,7 +69,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(file::open_file, module)?)?;
     let core = py.get_type::<event_loop::LoopCore>();
     for methods in [
-        event_loop::methods(),
+        scheduling::methods(),
         future::methods(),
         task::methods(),
         watch::methods(),

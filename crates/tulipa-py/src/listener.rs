@@ -16,7 +16,7 @@ use crate::ffi::call::{copy_context, copy_current_context, in_context};
 use crate::ffi::object::Obj;
 use crate::ffi::raw::{Arguments, method};
 use crate::host::Owner;
-use crate::names;
+use crate::packed_names;
 use crate::transport;
 use crate::transport::open::{self, Extra};
 
@@ -162,7 +162,7 @@ fn connect(event_loop: &Bound<'_, LoopCore>, listener: &Listener, source: Source
     let fd = source.number();
     let context = copy_context(listener.context.bind(py))?;
     let protocol = in_context(py, Some(&context), || listener.factory.bind(py).call0())?;
-    let names = names::pack(py, peer, socket::local_address(fd).ok().as_ref());
+    let names = packed_names::pack(py, peer, socket::local_address(fd).ok().as_ref());
     let server = listener.server.as_ref().map(|server| server.bind(py).clone());
     let parts = open::Parts { protocol, server: None, waiter: None, context, extra: Extra::Names(names) };
     let transport = open::prepare(event_loop, listener.class.bind(py), parts)?;

@@ -6,7 +6,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tulipa_core::{Code, Sent, Token};
 
-use super::{TransportFields, chunk, complain, fields, none, pause_writing};
+use super::methods::none;
+use super::{TransportFields, chunk, complain, fields, pause_writing};
 use crate::address;
 use crate::error::os_error;
 use crate::event_loop::LoopCore;

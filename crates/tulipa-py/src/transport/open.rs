@@ -52,7 +52,7 @@ impl Kind {
 /// What `get_extra_info` is to look into.
 pub(crate) enum Extra<'py> {
     Info(Bound<'py, PyAny>),
-    /// As [`names`](crate::names) packs them.
+    /// As [`packed_names`](crate::packed_names) packs them.
     Names(Bound<'py, PyBytes>),
 }
 

@@ -9,7 +9,8 @@ use pyo3::types::PyBytes;
 use tulipa_core::{Read, Token, Written};
 use tulipa_tls::Buffer;
 
-use super::{TransportFields, chunk, failed, fields, none, pause_writing, tell};
+use super::methods::none;
+use super::{TransportFields, chunk, failed, fields, pause_writing, tell};
 use crate::event_loop::LoopCore;
 use crate::ffi::buffer::Held;
 use crate::ffi::call::{address, in_context, is_bound_native};
