@@ -14,7 +14,7 @@ use super::{Served, serve};
 use crate::ffi::awaitable::{self, Awaitable};
 use crate::ffi::call::method0;
 use crate::ffi::native_type::Fields;
-use crate::ffi::pool::{Pool, Pooled, PooledClass, track};
+use crate::ffi::pool::{PooledClass, pooled, track};
 use crate::ffi::slot::{SlotTable, Slots};
 use crate::future;
 
@@ -47,12 +47,7 @@ unsafe impl Fields for WaitFields {
     const MEMBERS: &'static [(&'static std::ffi::CStr, usize)] = &[];
 }
 
-impl Pooled for WaitFields {
-    fn pool() -> &'static Pool {
-        static POOL: Pool = Pool::new();
-        &POOL
-    }
-}
+pooled!(WaitFields);
 
 struct Types {
     wait: PooledClass<WaitFields>,

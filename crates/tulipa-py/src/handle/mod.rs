@@ -1,21 +1,24 @@
 //! `asyncio.Handle` and `asyncio.TimerHandle`, made and run natively.
 //!
 //! A scheduled call is a real `asyncio.Handle`: its attributes, its comparisons and its `repr` are asyncio's own (T5).
-//! What is native is making one, running one, and cancelling one.
+//! What is native is making one, running one, and cancelling one. Those of calls from other threads are in `shared`.
+
+mod shared;
 
 use std::cell::Cell;
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyTuple, PyType};
 use tulipa_core::TimerId;
 
+use self::shared::SharedHandles;
+pub(crate) use self::shared::{lock_up, new_shared_handle};
 use crate::event_loop::LoopCore;
 use crate::ffi::call::{call_tuple, copy_current_context, in_context};
 use crate::ffi::native_type::Fields;
 pub(crate) use crate::ffi::pool::track;
-use crate::ffi::pool::{Pool, Pooled, PooledClass, is_ours_alone};
+use crate::ffi::pool::{Pooled, PooledClass, is_ours_alone, pooled};
 use crate::ffi::raw::{method, table};
 use crate::ffi::slot::{Slot, SlotTable, Slots};
 
@@ -36,17 +39,12 @@ const WHEN: usize = 1;
 #[repr(C)]
 struct HandleFields;
 
-// SAFETY: nothing.
+// SAFETY: there are no fields.
 unsafe impl Fields for HandleFields {
     const MEMBERS: &'static [(&'static std::ffi::CStr, usize)] = &[];
 }
 
-impl Pooled for HandleFields {
-    fn pool() -> &'static Pool {
-        static POOL: Pool = Pool::new();
-        &POOL
-    }
-}
+pooled!(HandleFields);
 
 /// What a timer handle knows of its timer.
 #[repr(C)]
@@ -60,67 +58,7 @@ unsafe impl Fields for TimerFields {
     const MEMBERS: &'static [(&'static std::ffi::CStr, usize)] = &[];
 }
 
-impl Pooled for TimerFields {
-    fn pool() -> &'static Pool {
-        static POOL: Pool = Pool::new();
-        &POOL
-    }
-}
-
-/// What handles of calls from other threads have: nothing but asyncio's slots.
-#[repr(C)]
-struct SharedFields;
-
-// SAFETY: nothing.
-unsafe impl Fields for SharedFields {
-    const MEMBERS: &'static [(&'static std::ffi::CStr, usize)] = &[];
-}
-
-impl Pooled for SharedFields {
-    fn pool() -> &'static Pool {
-        static POOL: Pool = Pool::new();
-        &POOL
-    }
-}
-
-/// The handles that `call_soon_threadsafe` returns since 3.14: `cancel()` waits while the call runs.
-///
-/// asyncio's hold a lock each, and run with it held. Here the lock is made when a call begins that somebody else has the
-/// handle of; of a handle that only the queue has, nobody can ask anything.
-struct SharedHandles {
-    class: PooledClass<SharedFields>,
-    slots: SlotTable<7>,
-    lock: SlotTable<1>,
-    base: Py<PyType>,
-    new_lock: Py<PyAny>,
-}
-
-impl SharedHandles {
-    /// Nothing before 3.14, and nothing where there is no global lock to make the above true.
-    fn find(py: Python<'_>) -> PyResult<Option<Self>> {
-        let Some(base) = py.import("asyncio.events")?.getattr_opt("_ThreadSafeHandle")? else { return Ok(None) };
-        if cfg!(Py_GIL_DISABLED) {
-            return Ok(None);
-        }
-        let base = base.cast_into::<PyType>()?;
-        let class = PooledClass::make(
-            c"tulipa.ThreadSafeHandle",
-            c"A call scheduled from any thread; see asyncio.Handle.",
-            &base,
-            table(vec![
-                method!(c"cancel", noargs, cancel_shared, c"Cancel the call, or wait for its end."),
-                method!(c"cancelled", noargs, shared_is_cancelled, c"Whether the call was cancelled."),
-            ]),
-        )?;
-        Ok(Some(Self {
-            slots: SlotTable::find(class.class().class(py), HANDLE_SLOTS)?,
-            lock: SlotTable::find(class.class().class(py), ["_lock"])?,
-            class,
-            base: base.unbind(),
-            new_lock: py.import("threading")?.getattr("RLock")?.unbind(),
-        }))
-    }
-}
+pooled!(TimerFields);
 
 struct HandleTypes {
     handle: PooledClass<HandleFields>,
@@ -135,10 +73,10 @@ struct HandleTypes {
 }
 
 impl HandleTypes {
-    /// The slots of a handle of ours, of either kind.
+    /// The slots of a handle of ours, of any kind.
     #[inline]
     fn slots<'a>(&'a self, handle: &'a Bound<'_, PyAny>) -> Option<Slots<'a, 7>> {
-        let shared = || self.shared.as_ref().and_then(|shared| shared.slots.of(handle));
+        let shared = || self.shared.as_ref().and_then(|shared| shared.slots(handle));
         self.handle_slots.of(handle).or_else(|| self.timer_slots.of(handle)).or_else(shared)
     }
 }
@@ -222,51 +160,27 @@ pub(crate) fn new_handle<'py>(
     args: Bound<'py, PyTuple>,
     context: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let py = event_loop.py();
-    let types = types(py)?;
-    let handle = types.handle.alloc(py)?;
-    if let Some(slots) = types.handle_slots.of(&handle) {
-        fill(&slots, event_loop, callback, args, context)?;
-    }
-    if !event_loop.get().is_running() {
-        track(&handle);
-    }
-    Ok(handle)
+    let types = types(event_loop.py())?;
+    make(&types.handle, &types.handle_slots, event_loop, callback, args, context)
 }
 
-/// Makes a handle of a call from any thread, as [`new_handle`]. Before 3.14 that is a handle as any other.
-pub(crate) fn new_shared_handle<'py>(
+/// Makes a handle that is no timer's.
+fn make<'py, F: Pooled>(
+    class: &PooledClass<F>,
+    slots: &SlotTable<7>,
     event_loop: &Bound<'py, LoopCore>,
     callback: &Bound<'py, PyAny>,
     args: Bound<'py, PyTuple>,
     context: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let py = event_loop.py();
-    let Some(shared) = &types(py)?.shared else { return new_handle(event_loop, callback, args, context) };
-    let handle = shared.class.alloc(py)?;
-    if let Some(slots) = shared.slots.of(&handle) {
+    let handle = class.alloc(event_loop.py())?;
+    if let Some(slots) = slots.of(&handle) {
         fill(&slots, event_loop, callback, args, context)?;
     }
     if !event_loop.get().is_running() {
         track(&handle);
     }
     Ok(handle)
-}
-
-/// Gives a handle the lock that asyncio's methods take, if it is one that has such.
-pub(crate) fn lock_up(handle: &Bound<'_, PyAny>) -> PyResult<()> {
-    let py = handle.py();
-    if let Some(shared) = &types(py)?.shared
-        && let Some(lock) = shared.lock.of(handle)
-        && lock.at(0).get(py).is_none()
-    {
-        let new = shared.new_lock.bind(py).call0()?;
-        // Making one may have let another thread in.
-        if lock.at(0).get(py).is_none() {
-            lock.at(0).set(new);
-        }
-    }
-    Ok(())
 }
 
 /// Makes a timer handle that knows no timer yet; `when` is the deadline as the program gave it.
@@ -325,13 +239,8 @@ pub(crate) fn run(handle: &Bound<'_, PyAny>) -> PyResult<Ran> {
             own.at(SCHEDULED).set(PyBool::new(py, false).to_owned().into_any());
         }
         types.timer_slots.of(handle)
-    } else if let Some(shared) = &types.shared
-        && shared.class.class().is_exactly(handle)
-        && is_ours_alone(handle)
-    {
-        shared.slots.of(handle)
     } else {
-        None
+        types.shared.as_ref().and_then(|shared| shared.slots_of_ours_alone(handle))
     };
     let Some(slots) = slots else { return Ok(Ran::Foreign) };
     if !is_ours_alone(handle) {
@@ -389,33 +298,4 @@ fn cancel_timer<'py>(handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> 
         }
     }
     cancel(handle)
-}
-
-/// The lock of a handle, once it has one.
-fn lock_of<'py>(shared: &SharedHandles, handle: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
-    shared.lock.of(handle)?.at(0).get(handle.py())
-}
-
-fn cancel_shared<'py>(handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let py = handle.py();
-    match &types(py)?.shared {
-        Some(shared) if lock_of(shared, handle).is_some() => {
-            shared.base.bind(py).call_method1(intern!(py, "cancel"), (handle,))
-        }
-        _ => cancel(handle),
-    }
-}
-
-fn shared_is_cancelled<'py>(handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let py = handle.py();
-    let types = types(py)?;
-    match &types.shared {
-        Some(shared) if lock_of(shared, handle).is_some() => {
-            shared.base.bind(py).call_method1(intern!(py, "cancelled"), (handle,))
-        }
-        _ => {
-            let cancelled = types.slots(handle).is_some_and(|slots| is_true(slots.at(CANCELLED), py));
-            Ok(PyBool::new(py, cancelled).to_owned().into_any())
-        }
-    }
 }
