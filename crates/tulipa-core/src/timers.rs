@@ -1,15 +1,23 @@
-//! Deadlines: a heap with lazy cancellation.
+//! Deadlines: a few queues that are in order by themselves, a heap for what is not, and lazy cancellation.
 //!
-//! Cancelling takes the callback out at once and leaves a husk in the heap; husks are dropped when they come to the
-//! top, or all together once they outnumber the living. Programs that set a timeout for each request and cancel nearly
-//! all of them (which is most programs) so pay one push and one removal from a slab.
+//! 1. Programs use few different delays, and the timers of one delay come in the order of their deadlines. So a timer is
+//!    appended to one of [`RUNS`] queues, to the one whose last deadline is the greatest that it does not come before. (No
+//!    choice needs fewer queues; as many as there are delays are always enough.) Setting and firing move nothing there.
+//!    Where a timer comes before all of these, the shortest queue is emptied into the heap, and begins anew with it.
+//! 2. Cancelling takes the callback out at once. The entry goes with it if it is the last of its queue; otherwise it stays
+//!    as a husk. Husks are dropped when they come to the front, or all together once they outnumber the living. Programs
+//!    that set a timeout for each request and cancel nearly all of them (which is most programs) so pay one push and one
+//!    removal from a slab.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
 use slab::Slab;
 
 use crate::time::Instant;
+
+/// How many queues there are: each is looked at whenever the earliest deadline is asked for.
+const RUNS: usize = 4;
 
 /// Fewer husks than this are never worth a compaction.
 const HUSKS_MIN: usize = 64;
@@ -36,61 +44,73 @@ impl TimerId {
     }
 }
 
-/// An entry of the heap, smallest deadline first, equal deadlines in the order in which they were set.
-type Entry = Reverse<(Instant, u64, usize)>;
+/// Ordered by deadline, equal deadlines in the order in which they were set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    when: Instant,
+    serial: u64,
+    index: usize,
+}
+
+/// Where an entry is.
+#[derive(Clone, Copy)]
+enum Place {
+    Run(usize),
+    Heap,
+}
 
 #[derive(Debug)]
 pub(crate) struct Timers<C> {
-    heap: BinaryHeap<Entry>,
+    runs: [VecDeque<Entry>; RUNS],
+    heap: BinaryHeap<Reverse<Entry>>,
     pending: Slab<(u64, C)>,
     serial: u64,
 }
 
 impl<C> Timers<C> {
     pub(crate) const fn new() -> Self {
-        Self { heap: BinaryHeap::new(), pending: Slab::new(), serial: 0 }
+        Self { runs: [const { VecDeque::new() }; RUNS], heap: BinaryHeap::new(), pending: Slab::new(), serial: 0 }
     }
 
     pub(crate) fn insert(&mut self, when: Instant, callback: C) -> TimerId {
         self.serial += 1;
         let serial = self.serial;
         let index = self.pending.insert((serial, callback));
-        self.heap.push(Reverse((when, serial, index)));
+        let entry = Entry { when, serial, index };
+        let run = self.run_for(when);
+        self.runs[run].push_back(entry);
         TimerId { index, serial }
     }
 
     /// Cancels a timer and hands its callback back; `None` if it has fired or was cancelled before.
     pub(crate) fn cancel(&mut self, id: TimerId) -> Option<C> {
-        if !self.lives(id.serial, id.index) {
+        if !lives(&self.pending, id.serial, id.index) {
             return None;
         }
         let (_, callback) = self.pending.remove(id.index);
-        let husks = self.heap.len() - self.pending.len();
-        if husks > HUSKS_MIN && husks > self.pending.len() {
-            let pending = &self.pending;
-            self.heap.retain(|Reverse((_, serial, index))| lives(pending, *serial, *index));
+        if let Some(run) = self.runs.iter_mut().find(|run| run.back().is_some_and(|last| last.serial == id.serial)) {
+            run.pop_back();
+        } else {
+            let husks = self.entries() - self.pending.len();
+            if husks > HUSKS_MIN && husks > self.pending.len() {
+                self.sweep();
+            }
         }
         Some(callback)
     }
 
     /// The earliest deadline.
+    #[inline]
     pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
-        while let Some(Reverse((when, serial, index))) = self.heap.peek() {
-            if self.lives(*serial, *index) {
-                return Some(*when);
-            }
-            self.heap.pop();
-        }
-        None
+        self.first().map(|(entry, _)| entry.when)
     }
 
     /// Takes out the earliest timer if its deadline lies before `end`.
+    #[inline]
     pub(crate) fn pop_due(&mut self, end: Instant) -> Option<C> {
-        if self.next_deadline()? >= end {
-            return None;
-        }
-        let Reverse((_, _, index)) = self.heap.pop()?;
-        Some(self.pending.remove(index).1)
+        let (entry, place) = self.first().filter(|(entry, _)| entry.when < end)?;
+        self.remove_first(place);
+        Some(self.pending.remove(entry.index).1)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &C> {
@@ -103,11 +123,83 @@ impl<C> Timers<C> {
 
     pub(crate) fn drain(&mut self) -> Vec<C> {
         self.heap.clear();
+        self.runs.iter_mut().for_each(VecDeque::clear);
         self.pending.drain().map(|(_, callback)| callback).collect()
     }
 
-    fn lives(&self, serial: u64, index: usize) -> bool {
-        lives(&self.pending, serial, index)
+    /// The queue that a deadline can be appended to; of several, the one that ends closest to it.
+    #[inline]
+    fn run_for(&mut self, when: Instant) -> usize {
+        let mut best: Option<(usize, Option<Instant>)> = None;
+        for (number, run) in self.runs.iter().enumerate() {
+            let last = run.back().map(|entry| entry.when);
+            // An empty queue counts as one that ended long ago.
+            if last.is_none_or(|last| last <= when) && best.is_none_or(|(_, best)| last > best) {
+                best = Some((number, last));
+            }
+        }
+        match best {
+            Some((number, _)) => number,
+            None => self.make_room(),
+        }
+    }
+
+    /// Empties the shortest queue into the heap. An entry goes that way once at most.
+    fn make_room(&mut self) -> usize {
+        let (mut shortest, mut length) = (0, usize::MAX);
+        for (number, run) in self.runs.iter().enumerate() {
+            if run.len() < length {
+                (shortest, length) = (number, run.len());
+            }
+        }
+        let living = |entry: &Entry| lives(&self.pending, entry.serial, entry.index);
+        self.heap.extend(self.runs[shortest].drain(..).filter(living).map(Reverse));
+        shortest
+    }
+
+    /// The earliest entry that is no husk.
+    #[inline]
+    fn first(&mut self) -> Option<(Entry, Place)> {
+        loop {
+            let mut first = self.heap.peek().map(|Reverse(entry)| (*entry, Place::Heap));
+            for (number, run) in self.runs.iter().enumerate() {
+                if let Some(entry) = run.front()
+                    && first.is_none_or(|(first, _)| *entry < first)
+                {
+                    first = Some((*entry, Place::Run(number)));
+                }
+            }
+            let (entry, place) = first?;
+            if lives(&self.pending, entry.serial, entry.index) {
+                return Some((entry, place));
+            }
+            self.remove_first(place);
+        }
+    }
+
+    fn remove_first(&mut self, place: Place) {
+        match place {
+            Place::Run(run) => {
+                self.runs[run].pop_front();
+            }
+            Place::Heap => {
+                self.heap.pop();
+            }
+        }
+    }
+
+    /// How many entries there are, husks included.
+    fn entries(&self) -> usize {
+        self.heap.len() + self.runs.iter().map(VecDeque::len).sum::<usize>()
+    }
+
+    #[cold]
+    fn sweep(&mut self) {
+        let pending = &self.pending;
+        self.heap.retain(|Reverse(entry)| lives(pending, entry.serial, entry.index));
+        for run in &mut self.runs {
+            run.retain(|entry| lives(pending, entry.serial, entry.index));
+        }
     }
 }
 
@@ -139,7 +231,7 @@ mod tests {
     }
 
     proptest! {
-        /// The heap does what a sorted list of (deadline, order of setting) does.
+        /// Queues and heap do what a sorted list of (deadline, order of setting) does.
         #[test]
         fn timers_are_a_sorted_list(acts in prop::collection::vec(act(), 0..600)) {
             let mut timers = Timers::new();
@@ -169,7 +261,7 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(timers.len(), list.len());
-                prop_assert!(timers.heap.len() <= 2 * list.len() + super::HUSKS_MIN + 1);
+                prop_assert!(timers.entries() <= 2 * list.len() + super::HUSKS_MIN + 1);
             }
             let (mut left, mut expected): (Vec<u32>, Vec<u32>) =
                 (timers.iter().copied().collect(), list.iter().map(|(_, serial)| *serial).collect());
@@ -191,6 +283,46 @@ mod tests {
         }
         assert_eq!(fire_all(&mut timers, 3.0), [5, 2, 4, 1, 3]);
         assert_eq!(timers.len(), 0);
+    }
+
+    #[test]
+    fn timers_of_a_few_delays_need_no_heap() {
+        let mut timers = Timers::new();
+        let delays = [60.0, 0.5, 10.0, 3600.0];
+        for now in 0..100 {
+            for delay in delays {
+                timers.insert(Instant::from_secs(f64::from(now) + delay), now);
+            }
+        }
+        assert_eq!(timers.heap.len(), 0);
+        assert_eq!(timers.len(), 400);
+        assert_eq!(fire_all(&mut timers, 10.0), (0..10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn short_delays_have_a_queue_however_many_long_ones_there_are() {
+        let mut timers = Timers::new();
+        for number in 0..10_000 {
+            timers.insert(Instant::from_secs(f64::from(3600 + number % 977)), number);
+        }
+        timers.insert(Instant::from_secs(1.0), 1);
+        let in_heap = timers.heap.len();
+        for number in 2..100 {
+            timers.insert(Instant::from_secs(f64::from(number)), number);
+        }
+        assert_eq!(timers.heap.len(), in_heap);
+        assert_eq!(fire_all(&mut timers, 100.0), (1..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_is_cancelled_at_once_leaves_nothing_behind() {
+        let mut timers = Timers::new();
+        timers.insert(Instant::from_secs(5.0), 0);
+        for i in 0..10 {
+            let id = timers.insert(Instant::from_secs(60.0), i);
+            timers.cancel(id);
+        }
+        assert_eq!(timers.entries(), 1);
     }
 
     #[test]
@@ -219,7 +351,7 @@ mod tests {
             timers.cancel(*id);
         }
         assert_eq!(timers.len(), 1);
-        assert!(timers.heap.len() < 200, "{} entries left", timers.heap.len());
+        assert!(timers.entries() < 200, "{} entries left", timers.entries());
         assert_eq!(fire_all(&mut timers, 1e9), [0]);
     }
 }

@@ -39,6 +39,11 @@ use crate::watch::{Direction, Watch};
 /// The longest single wait, in seconds: asyncio's, and short enough for every poller's timeout.
 const WAIT_MAX: f64 = 24.0 * 3600.0;
 
+/// How many bytes a turn's callbacks may have written, in all, before they are sent between two of them and not at the end
+/// of the turn. More would leave the processor's caches before it is sent; and glibc gives memory back to the kernel once
+/// 128 KiB of it are free, and would get it anew in every turn.
+const UNSENT_MAX: usize = 64 * 1024;
+
 /// One thing for the world above to do.
 pub enum Step<H: Host> {
     /// Run this call.
@@ -102,6 +107,8 @@ pub struct Loop<D: Driver, H: Host> {
     slots: Slots<Slot<D, H>>,
     rounds: Rounds,
     dirty: Vec<Token>,
+    /// How many bytes were written since the dirty streams were last flushed.
+    unsent: usize,
     /// Streams that may have more to read without being reported again. They are read with what the next wait reports,
     /// after the calls that callbacks have scheduled meanwhile.
     again: Vec<Token>,
@@ -132,6 +139,7 @@ impl<D: Driver, H: Host> Loop<D, H> {
             slots: Slots::new(),
             rounds: Rounds::default(),
             dirty: Vec::new(),
+            unsent: 0,
             again: Vec::new(),
             inbox,
         }
@@ -236,6 +244,9 @@ impl<D: Driver, H: Host> Loop<D, H> {
     #[expect(clippy::should_implement_trait, reason = "a loop is no iterator: steps may be added between two calls")]
     #[inline]
     pub fn next(&mut self) -> Option<Step<H>> {
+        if self.unsent > UNSENT_MAX {
+            self.flush_dirty();
+        }
         while self.batch > 0 {
             self.batch -= 1;
             let step = match self.ready.pop_front()? {
@@ -261,6 +272,11 @@ impl<D: Driver, H: Host> Loop<D, H> {
     pub fn flush(&mut self) {
         self.turning = false;
         self.rounds.turn_ends(std::mem::take(&mut self.ran));
+        self.flush_dirty();
+    }
+
+    fn flush_dirty(&mut self) {
+        self.unsent = 0;
         let mut dirty = std::mem::take(&mut self.dirty);
         for token in dirty.drain(..) {
             if let Some(Slot::Stream(stream)) = self.slots.get_mut(token) {
@@ -268,7 +284,7 @@ impl<D: Driver, H: Host> Loop<D, H> {
                 self.apply(token, effects);
             }
         }
-        // Keeps the list's memory for the next turn; nothing can have been added meanwhile.
+        // Keeps the list's memory for later; nothing can have been added meanwhile.
         self.dirty = dirty;
     }
 

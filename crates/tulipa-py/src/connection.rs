@@ -261,7 +261,7 @@ fn open_connection<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) ->
     };
     let some = |value: &Bound<'py, PyAny>| (!value.is_none()).then(|| value.clone());
     let parts = open::Parts {
-        protocol: protocol.clone(),
+        protocol: Some(protocol.clone()),
         server: some(server),
         waiter: some(waiter),
         context: some(context).map_or_else(|| copy_current_context(py), Ok)?,

@@ -27,6 +27,8 @@ pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
     vec![
         create_future,
         method!(c"get_debug", noargs, get_debug, c"get_debug($self)\n--\n\nWhether the loop is in debug mode."),
+        // A task that starts at once asks for it.
+        method!(c"is_running", noargs, is_running, c"is_running($self)\n--\n\nWhether the loop runs."),
     ]
 }
 
@@ -93,4 +95,11 @@ pub(crate) fn options<'py>(event_loop: &Bound<'py, LoopCore>) -> PyResult<Bound<
 fn get_debug<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let debug = object.cast::<LoopCore>()?.get().is_debug();
     Ok(pyo3::types::PyBool::new(object.py(), debug).to_owned().into_any())
+}
+
+/// As asyncio: a loop runs if there is a thread that it runs in.
+fn is_running<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    let thread = object.getattr(intern!(py, "_thread_id"))?;
+    Ok(pyo3::types::PyBool::new(py, !thread.is_none()).to_owned().into_any())
 }

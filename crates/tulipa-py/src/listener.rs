@@ -17,8 +17,8 @@ use crate::ffi::object::Obj;
 use crate::ffi::raw::{Arguments, method};
 use crate::host::Owner;
 use crate::packed_names;
-use crate::transport;
 use crate::transport::open::{self, Extra};
+use crate::transport::{self, TransportFields};
 
 /// One listening socket of a server.
 #[pyclass(frozen, module = "tulipa._native")]
@@ -146,25 +146,66 @@ fn connected(
     source: Source,
     peer: &Address,
 ) -> PyResult<()> {
-    let py = event_loop.py();
-    match connect(event_loop, listener.get(), source, peer) {
+    match connect(event_loop, listener, source, peer) {
         Ok(()) => Ok(()),
-        Err(error) if is_exit(py, &error) => Err(error),
+        Err(error) => failed(event_loop, error),
+    }
+}
+
+fn failed(event_loop: &Bound<'_, LoopCore>, error: PyErr) -> PyResult<()> {
+    let py = event_loop.py();
+    if is_exit(py, &error) {
+        return Err(error);
+    }
+    event_loop.call_method1(intern!(py, "_connection_failed"), (error,))?;
+    Ok(())
+}
+
+/// Makes the protocol of a connection that was accepted, right before it is told.
+///
+/// Not when it is accepted: each object of a class that is made before the ones before it have all their attributes
+/// takes away from what CPython lets the objects of that class share, and when hundreds of connections come at once
+/// nothing of it is left.
+///
+/// # Errors
+/// What asks the program to end. Any other failure concerns this connection alone, and the answer is no.
+pub(crate) fn has_protocol(
+    event_loop: &Bound<'_, LoopCore>,
+    token: Token,
+    listener: &Bound<'_, Listener>,
+    transport: &Bound<'_, PyAny>,
+) -> PyResult<bool> {
+    let own = transport::fields(transport)?;
+    match make_protocol(listener, own) {
+        Ok(()) => Ok(true),
         Err(error) => {
-            event_loop.call_method1(intern!(py, "_connection_failed"), (error,))?;
-            Ok(())
+            let released = transport::release(event_loop, token, transport, own);
+            failed(event_loop, error).and(released)?;
+            Ok(false)
         }
     }
 }
 
-fn connect(event_loop: &Bound<'_, LoopCore>, listener: &Listener, source: Source, peer: &Address) -> PyResult<()> {
+fn make_protocol(listener: &Bound<'_, Listener>, own: &TransportFields) -> PyResult<()> {
+    let py = listener.py();
+    let context = own.context.get(py);
+    open::set_protocol(own, in_context(py, context.as_ref(), || listener.get().factory.bind(py).call0())?)
+}
+
+fn connect(
+    event_loop: &Bound<'_, LoopCore>,
+    listening: &Bound<'_, Listener>,
+    source: Source,
+    peer: &Address,
+) -> PyResult<()> {
     let py = event_loop.py();
+    let listener = listening.get();
     let fd = source.number();
     let context = copy_context(listener.context.bind(py))?;
-    let protocol = in_context(py, Some(&context), || listener.factory.bind(py).call0())?;
     let names = packed_names::pack(py, peer, socket::local_address(fd).ok().as_ref());
     let server = listener.server.as_ref().map(|server| server.bind(py).clone());
-    let parts = open::Parts { protocol, server: None, waiter: None, context, extra: Extra::Names(names) };
+    let waiter = Some(listening.clone().into_any());
+    let parts = open::Parts { protocol: None, server: None, waiter, context, extra: Extra::Names(names) };
     let transport = open::prepare(event_loop, listener.class.bind(py), parts)?;
     let own = transport::fields(&transport)?;
     if let Some(server) = server {

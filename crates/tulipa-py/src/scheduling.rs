@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyFloat, PyTuple};
+use pyo3::types::{PyFloat, PyInt};
 use tulipa_core::Instant;
 
 use crate::event_loop::LoopCore;
-use crate::ffi::call::{address, is_bound_native};
+use crate::ffi::call::{address, is_bound_native, tuple};
 use crate::ffi::object::Obj;
 use crate::ffi::raw::{Arguments, Parsed, method};
 use crate::handle;
@@ -51,7 +51,7 @@ impl LoopCore {
         context: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = event_loop.py();
-        let args = PyTuple::new(py, args)?;
+        let args = tuple(py, args)?;
         let timer = handle::new_timer_handle(event_loop, when, callback, args, context)?;
         let entry = Obj::from(timer.clone());
         let id = self.with(py, |state| state.core.call_at(deadline, entry));
@@ -116,7 +116,7 @@ fn call_soon<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyRes
     let Parsed { named: [callback], rest, option: context } = args.parse("call_soon", ["callback"], Some("context"))?;
     let core = event_loop.get();
     core.check_call(event_loop, callback, "call_soon")?;
-    let handle = handle::new_handle(event_loop, callback, PyTuple::new(object.py(), rest)?, context)?;
+    let handle = handle::new_handle(event_loop, callback, tuple(object.py(), rest)?, context)?;
     let entry = Obj::from(handle.clone());
     core.with(object.py(), |state| state.core.call_soon(entry));
     Ok(handle)
@@ -132,7 +132,7 @@ fn call_soon_threadsafe<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py
         let name = "call_soon_threadsafe";
         event_loop.call_method1(intern!(object.py(), "_check_callback"), (callback, name))?;
     }
-    let handle = handle::new_shared_handle(event_loop, callback, PyTuple::new(object.py(), rest)?, context)?;
+    let handle = handle::new_shared_handle(event_loop, callback, tuple(object.py(), rest)?, context)?;
     core.push(object.py(), &handle);
     Ok(handle)
 }
@@ -166,12 +166,12 @@ fn call_later<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyRe
         Some(now) => now,
         None => core.with(py, |state| state.core.now()),
     };
-    let now = PyFloat::new(py, now.as_secs());
-    // Python's own addition: what cannot be added to a float is refused as asyncio refuses it.
-    let when = if delay.is_instance_of::<PyFloat>() {
-        PyFloat::new(py, now.value() + seconds(delay, "delay")?).into_any()
+    // Python's own addition, but for the sake of speed where it is known what that does: what cannot be added to a float is
+    // refused as asyncio refuses it.
+    let when = if delay.is_exact_instance_of::<PyFloat>() || delay.is_exact_instance_of::<PyInt>() {
+        PyFloat::new(py, now.as_secs() + seconds(delay, "delay")?).into_any()
     } else {
-        now.add(delay)?
+        PyFloat::new(py, now.as_secs()).add(delay)?
     };
     let deadline = Instant::from_secs(seconds(&when, "delay")?);
     core.new_timer(event_loop, deadline, when, callback, rest, context)

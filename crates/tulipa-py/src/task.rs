@@ -30,7 +30,12 @@ struct Own {
     base: Py<PyType>,
     /// `asyncio.BaseEventLoop.create_task`, unless that was somebody else's already.
     create_task: Option<Py<PyAny>>,
+    /// It passes on to the task whatever options it is given, as it does in newer CPythons.
+    passes_all: bool,
 }
+
+/// `CO_VARKEYWORDS`: a function takes any option.
+const TAKES_ANY: u32 = 0x08;
 
 impl Own {
     fn get(py: Python<'_>) -> PyResult<&Self> {
@@ -41,7 +46,9 @@ impl Own {
             let create_task = base.getattr("create_task")?;
             let globals = create_task.getattr_opt("__globals__")?;
             let genuine = globals.is_some_and(|globals| globals.is(events.dict()));
+            let flags = || create_task.getattr("__code__")?.getattr("co_flags")?.extract::<u32>();
             Ok(Self {
+                passes_all: genuine && flags()? & TAKES_ANY != 0,
                 tasks: py.import("asyncio.tasks")?.unbind(),
                 class: py.import("_asyncio")?.getattr("Task")?.cast_into::<PyType>()?.unbind(),
                 base: base.unbind(),
@@ -56,6 +63,34 @@ impl Own {
         Ok(class.is_some_and(|class| class.is(&self.class))
             && self.create_task.as_ref().is_some_and(|own| method.is(own)))
     }
+
+    /// The keyword arguments that asyncio's method would make a task with; `None` if it would refuse these.
+    fn options<'py>(
+        &self,
+        event_loop: &Bound<'py, LoopCore>,
+        args: &Arguments<'_, 'py>,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let py = event_loop.py();
+        let shared = future::options(event_loop)?;
+        let Some(names) = args.names else { return Ok(Some(shared)) };
+        let (known, given) = ([intern!(py, "name"), intern!(py, "context")], names.cast::<PyTuple>()?);
+        // `asyncio.create_task` always passes a name in older CPythons, and nearly always `None`.
+        if let ([only], [value]) = (given.as_slice(), args.keyword)
+            && only.is(known[0])
+            && value.is_none()
+        {
+            return Ok(Some(shared));
+        }
+        let options = shared.copy()?;
+        for (name, value) in given.iter().zip(args.keyword) {
+            // A loop of somebody else's is his method's to complain about.
+            if options.contains(&name)? || !(self.passes_all || known.iter().any(|known| name.is(known))) {
+                return Ok(None);
+            }
+            options.set_item(name, value)?;
+        }
+        Ok(Some(options))
+    }
 }
 
 fn create_task<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -63,17 +98,13 @@ fn create_task<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyR
     let event_loop = object.cast::<LoopCore>()?;
     let own = Own::get(py)?;
     let method = own.base.bind(py).getattr(intern!(py, "create_task"))?;
-    if let ([coroutine], Some(name)) = (args.positional, only_name(&args)?)
+    if let [coroutine] = args.positional
         && !event_loop.get().is_debug()
         && object.getattr(intern!(py, "_task_factory"))?.is_none()
         && own.are_in_place(py, &method)?
+        && let Some(options) = own.options(event_loop, &args)?
     {
         event_loop.get().check_usable()?;
-        let mut options = future::options(event_loop)?;
-        if !name.is_none() {
-            options = options.copy()?;
-            options.set_item(intern!(py, "name"), name)?;
-        }
         return construct(own.class.bind(py), &PyTuple::new(py, [coroutine])?, &options);
     }
     let mut positional = vec![object.clone()];
@@ -85,14 +116,4 @@ fn create_task<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyR
         }
     }
     method.call(PyTuple::new(py, positional)?, Some(&options))
-}
-
-/// The name that a task is to have, or Python's `None`, if nothing else is asked for. `asyncio.create_task` always passes
-/// one of them.
-fn only_name<'py>(args: &Arguments<'_, 'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let Some(names) = args.names else {
-        return Ok(args.positional.first().map(|any| any.py().None().into_bound(any.py())));
-    };
-    let [value] = args.keyword else { return Ok(None) };
-    Ok(names.get_item(0)?.eq(intern!(names.py(), "name"))?.then(|| value.clone()))
 }

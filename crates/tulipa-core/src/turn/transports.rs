@@ -66,6 +66,9 @@ impl<D: Driver, H: Host> Loop<D, H> {
     /// Queues bytes on a stream. Outside a turn there is none that would flush them, and they leave at once.
     pub fn write(&mut self, token: Token, chunk: H::Chunk) -> Written {
         let joining = self.turning;
+        if joining {
+            self.unsent += chunk.as_ref().len();
+        }
         self.on_stream(token, |stream, driver| stream.write(driver, chunk, joining)).unwrap_or(Written::Dropped)
     }
 

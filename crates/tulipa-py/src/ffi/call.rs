@@ -54,6 +54,23 @@ pub(crate) fn call_tuple<'py>(callable: &Bound<'py, PyAny>, args: &Bound<'py, Py
     }
 }
 
+/// A tuple of the arguments of a call.
+///
+/// # Errors
+/// `MemoryError`.
+#[inline]
+pub(crate) fn tuple<'py>(py: Python<'py>, args: &[Bound<'py, PyAny>]) -> PyResult<Bound<'py, PyTuple>> {
+    // SAFETY: attached; the new tuple is nobody else's yet, and has as many places as there are arguments, each of which
+    // takes a reference of its own.
+    unsafe {
+        let tuple = Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(args.len().cast_signed()))?;
+        for (index, arg) in args.iter().enumerate() {
+            ffi::PyTuple_SET_ITEM(tuple.as_ptr(), index.cast_signed(), arg.clone().into_ptr());
+        }
+        Ok(tuple.cast_into_unchecked())
+    }
+}
+
 /// `object.name()`.
 #[inline]
 pub(crate) fn method0<'py>(object: &Bound<'py, PyAny>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {

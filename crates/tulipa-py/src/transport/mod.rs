@@ -29,6 +29,7 @@ use crate::ffi::object::SharedBytes;
 use crate::ffi::raw::table;
 use crate::ffi::slot::Slot;
 use crate::host::Chunk;
+use crate::listener::{self, Listener};
 use crate::tls::TlsCore;
 use crate::watch;
 
@@ -47,8 +48,9 @@ pub(crate) struct TransportFields {
     pub(crate) context: Slot,
     /// What `connection_lost` is to be given, if it is not an error of the driver's.
     exception: Slot,
-    /// To be resolved after `connection_made`.
-    waiter: Slot,
+    /// To be resolved after `connection_made`. Of a connection that was just accepted, the listener, which has its
+    /// protocol made.
+    pub(crate) waiter: Slot,
     /// To be resolved when the buffer is empty.
     drained: Slot,
     /// The address that a datagram transport was connected to.
@@ -258,13 +260,24 @@ pub(crate) fn complain(
 pub(crate) fn started(event_loop: &Bound<'_, LoopCore>, token: Token, transport: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = event_loop.py();
     let fields = fields(transport)?;
+    let waiter = fields.waiter.take(py);
+    let waiter = match waiter.map(Bound::cast_into::<Listener>) {
+        Some(Ok(listener)) => {
+            if !listener::has_protocol(event_loop, token, &listener, transport)? {
+                return Ok(());
+            }
+            None
+        }
+        Some(Err(waiter)) => Some(waiter.into_inner()),
+        None => None,
+    };
     let made = match tell(fields, intern!(py, "connection_made"), Some(transport)) {
         Ok(_) => Ok(()),
         Err(error) => complain(event_loop, transport, error, "Exception in callback protocol.connection_made()"),
     };
     // Reading begins whatever `connection_made` did, as on asyncio; unless it has closed the transport.
     let begun = event_loop.get().with(py, |state| state.core.begin(token));
-    if let Some(waiter) = fields.waiter.take(py)
+    if let Some(waiter) = waiter
         && !waiter.call_method0(intern!(py, "done"))?.is_truthy()?
     {
         match begun {
@@ -381,6 +394,7 @@ pub(crate) fn release(
         None => Ok(()),
     };
     if let Some(waiter) = fields.waiter.take(py)
+        && !waiter.is_instance_of::<Listener>()
         && !waiter.call_method0(intern!(py, "done"))?.is_truthy()?
     {
         waiter.call_method0(intern!(py, "cancel"))?;

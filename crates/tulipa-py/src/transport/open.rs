@@ -58,7 +58,8 @@ pub(crate) enum Extra<'py> {
 
 /// What a new transport starts with.
 pub(crate) struct Parts<'py> {
-    pub(crate) protocol: Bound<'py, PyAny>,
+    /// Nothing if it follows, by [`set_protocol`].
+    pub(crate) protocol: Option<Bound<'py, PyAny>>,
     pub(crate) server: Option<Bound<'py, PyAny>>,
     pub(crate) waiter: Option<Bound<'py, PyAny>>,
     pub(crate) context: Bound<'py, PyAny>,
@@ -72,15 +73,15 @@ pub(crate) fn prepare<'py>(
     parts: Parts<'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = event_loop.py();
-    // What is no protocol is refused here, as on asyncio, and not when the program has long gone on.
-    parts.protocol.getattr(intern!(py, "connection_made"))?;
     let types = TYPES.get(py).ok_or_else(|| PyRuntimeError::new_err("tulipa is not initialised"))?;
     let transport = types.common.alloc(class)?;
     let own = fields(&transport)?;
     own.fd.set(-1);
     own.event_loop.set(event_loop.clone().into_any());
     own.context.set(parts.context);
-    own.set_protocol(parts.protocol)?;
+    if let Some(protocol) = parts.protocol {
+        set_protocol(own, protocol)?;
+    }
     if let Some(waiter) = parts.waiter {
         own.waiter.set(waiter);
     }
@@ -93,6 +94,15 @@ pub(crate) fn prepare<'py>(
     }
     own.fill_empty(py);
     Ok(transport)
+}
+
+/// Gives a new transport its protocol.
+///
+/// # Errors
+/// What is no protocol is refused here, as on asyncio, and not when the program has long gone on.
+pub(crate) fn set_protocol(own: &TransportFields, protocol: Bound<'_, PyAny>) -> PyResult<()> {
+    protocol.getattr(intern!(protocol.py(), "connection_made"))?;
+    own.set_protocol(protocol)
 }
 
 /// Hands a descriptor to the core under the name of `transport`, and schedules `connection_made`.
@@ -200,7 +210,7 @@ fn open_transport<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> 
     };
     let some = |value: &Bound<'py, PyAny>| (!value.is_none()).then(|| value.clone());
     let parts = Parts {
-        protocol: protocol.clone(),
+        protocol: Some(protocol.clone()),
         server: some(server),
         waiter: some(waiter),
         context: match some(context) {
