@@ -1,6 +1,7 @@
 """Servers: sockets, life cycle, errors. # T8 # T42 # T45"""
 
 import asyncio
+import contextlib
 import errno
 import gc
 import os
@@ -344,6 +345,41 @@ async def test_a_factory_that_raises_is_reported_and_the_server_goes_on(loop, re
         transport.close()
         await protocol.until("connection_lost")
         await turns(5)
+
+
+@pytest.mark.only_tulipa
+@pytest.mark.parametrize("wrong", [lambda: None, lambda: 1 / 0], ids=["no protocol", "raises"])
+async def test_a_connection_without_a_protocol_is_closed_and_not_counted(loop, reported, wrong):  # R8 # T8
+    async with await loop.create_server(wrong, "127.0.0.1", 0) as server:
+        with socket.create_connection(server.sockets[0].getsockname()) as client:
+            client.setblocking(False)
+            assert await asyncio.wait_for(loop.sock_recv(client, 1), 1) == b""
+        server.close()
+        await asyncio.wait_for(server.wait_closed(), 1)
+    assert reported.pop()["message"] == "Error on transport creation for incoming connection"
+
+
+@pytest.mark.only_tulipa
+async def test_each_protocol_is_made_right_before_it_is_told(loop):
+    """Many made first, and told later, would take away from what CPython lets instances of a class share."""
+    seen = []
+
+    class Protocol(asyncio.Protocol):
+        def __init__(self):
+            seen.append(self)
+
+        def connection_made(self, transport):
+            seen.append(self)
+            transport.abort()
+
+    count = 20
+    async with await loop.create_server(Protocol, "127.0.0.1", 0) as server:
+        address = server.sockets[0].getsockname()
+        with contextlib.ExitStack() as stack:
+            for _ in range(count):
+                stack.enter_context(socket.create_connection(address))
+            await until(lambda: len(seen) == 2 * count)
+        assert seen[::2] == seen[1::2]
 
 
 async def test_a_client_that_is_gone_before_it_is_accepted(loop):

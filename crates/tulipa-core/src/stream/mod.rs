@@ -13,7 +13,8 @@
 //! 2. What is written in one turn leaves in one call: writing marks the stream dirty, and the turn flushes it before
 //!    the loop can sleep. It leaves at once where asyncio's promises would break otherwise: when the buffer would pass
 //!    the high-water mark (only what the world then refuses counts against it), when its size is asked for, before
-//!    `write_eof`, `close` and `abort`, and outside a turn.
+//!    `write_eof`, `close` and `abort`, and outside a turn; and between two steps of a turn in which all streams
+//!    together were given much to write.
 //! 3. `connection_lost` is scheduled exactly once, when the phase becomes *lost* (R4).
 //! 4. A stream never reads while it is paused, and knows whether there is something to read when it resumes: edges that
 //!    come meanwhile are kept in `readable`.

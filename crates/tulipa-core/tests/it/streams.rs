@@ -103,6 +103,26 @@ fn rule_2_what_one_turn_writes_leaves_in_one_call() {
 }
 
 #[test]
+fn rule_2_a_turn_that_writes_much_sends_it_between_two_steps() {
+    let (mut bench, token, _) = begun(small_buffers(1 << 20));
+    bench.lp.set_marks(token, 1 << 20, 0);
+    for call in 1..=3 {
+        bench.lp.call_soon(Call(call));
+    }
+    let mut seen = Vec::new();
+    bench.begin_turn();
+    while bench.lp.next().is_some() {
+        seen.push(writes(&mut bench));
+        bench.lp.write(token, vec![b'h'; 40 * 1024]);
+        bench.lp.write(token, vec![b'b'; 40 * 1024]);
+        assert_eq!(writes(&mut bench), seen[seen.len() - 1], "what one step writes leaves together");
+    }
+    bench.lp.flush();
+    assert_eq!(seen, [0, 1, 2]);
+    assert_eq!(writes(&mut bench), 3);
+}
+
+#[test]
 fn rule_2_what_is_written_outside_a_turn_leaves_at_once() {
     let (mut bench, token, _) = begun(Faults::none());
     bench.lp.write(token, b"one".to_vec());

@@ -14,6 +14,7 @@
 //! | [`call`] | calls in a context, and calls of methods by name |
 //! | [`awaitable`] | types that can be awaited |
 //! | [`buffer`] | other people's memory |
+//! | [`bytes`] | `bytes` objects that are filled before anybody sees them |
 //! | [`bytearray`] | the memory of a `bytearray` that grows and shrinks |
 //! | [`instance`] | the attributes of an instance |
 //! | [`ssl_session`] | TLS sessions that Python's `ssl` made |
@@ -23,6 +24,7 @@ pub(crate) mod audit;
 pub(crate) mod awaitable;
 pub(crate) mod buffer;
 pub(crate) mod bytearray;
+pub(crate) mod bytes;
 pub(crate) mod call;
 pub(crate) mod cell;
 pub(crate) mod instance;

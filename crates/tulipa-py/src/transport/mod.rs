@@ -72,6 +72,8 @@ pub(crate) struct TransportFields {
     pub(crate) one_way: Cell<bool>,
     /// Its server has counted it in.
     counted: Cell<bool>,
+    /// How much the last read has brought, in KiB.
+    last_read: Cell<u16>,
     /// How many writes were dropped after the connection was lost.
     pub(crate) dropped: Cell<u32>,
     /// Low- and high-water mark of a transport that has ended; before that the core has them.
