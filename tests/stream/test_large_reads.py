@@ -14,7 +14,7 @@ kinds = pytest.mark.parametrize("kind", KINDS)
 
 KIB = 1024
 # On both sides of each size at which reading goes another way, up and down.
-SIZES = [1, 16 * KIB - 1, 16 * KIB, 20 * KIB, 112 * KIB, 119 * KIB, 120 * KIB, 121 * KIB, 256 * KIB, 257 * KIB, 700 * KIB]
+SIZES = [1, 16 * KIB - 1] + [size * KIB for size in (16, 20, 112, 119, 120, 121, 256, 257, 700)]
 SIZES += SIZES[::-1] + [100 * KIB, 3, 130 * KIB, 70 * KIB, 300 * KIB, 5]
 
 
