@@ -14,6 +14,7 @@ pub mod host;
 pub mod inbox;
 pub mod listener;
 mod outgoing;
+mod queue;
 mod ready;
 mod rounds;
 pub mod sim;

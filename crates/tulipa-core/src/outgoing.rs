@@ -1,7 +1,8 @@
 //! Bytes that wait to be written, in order.
 
-use std::collections::VecDeque;
 use std::io::IoSlice;
+
+use crate::queue::Queue;
 
 /// How many chunks go into one write. Beyond a few dozen the kernel's copying dwarfs the call itself.
 const SLICES_MAX: usize = 64;
@@ -9,7 +10,7 @@ const SLICES_MAX: usize = 64;
 /// A queue of chunks of which the first may be partly written.
 #[derive(Debug)]
 pub(crate) struct Outgoing<C> {
-    chunks: VecDeque<C>,
+    chunks: Queue<C>,
     /// Bytes of the first chunk that are written already; less than its length.
     written: usize,
     /// Bytes not yet written, in all chunks.
@@ -18,7 +19,7 @@ pub(crate) struct Outgoing<C> {
 
 impl<C: AsRef<[u8]>> Outgoing<C> {
     pub(crate) const fn new() -> Self {
-        Self { chunks: VecDeque::new(), written: 0, size: 0 }
+        Self { chunks: Queue::new(), written: 0, size: 0 }
     }
 
     pub(crate) const fn size(&self) -> usize {
@@ -40,7 +41,9 @@ impl<C: AsRef<[u8]>> Outgoing<C> {
 
     /// Shows the beginning of the queue to `write` as slices of `offered` bytes in all.
     pub(crate) fn with_slices<R>(&self, write: impl FnOnce(&[IoSlice<'_>], usize) -> R) -> R {
-        if let (1, Some(chunk)) = (self.chunks.len(), self.chunks.front()) {
+        if let Some(chunk) = self.chunks.front()
+            && !self.chunks.has_rest()
+        {
             // What a program writes in a turn is mostly one chunk, and filling the table costs more than the rest here.
             let bytes = &chunk.as_ref()[self.written..];
             return write(&[IoSlice::new(bytes)], bytes.len());
@@ -49,7 +52,7 @@ impl<C: AsRef<[u8]>> Outgoing<C> {
         let mut offered = 0;
         let mut used = 0;
         let mut skip = self.written;
-        for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
+        for (slice, chunk) in slices.iter_mut().zip(self.chunks.front().into_iter().chain(self.chunks.rest())) {
             let bytes = &chunk.as_ref()[skip..];
             skip = 0;
             offered += bytes.len();

@@ -11,10 +11,33 @@ pub struct Wire(Mutex<Ends>);
 
 #[derive(Debug, Default)]
 struct Ends {
-    /// What has arrived and the session has not read. No buffer in it is empty.
-    incoming: VecDeque<Buffer>,
+    /// What has arrived and the session has not read, and what has come after that. No buffer is empty, and there is a first
+    /// one if there is any.
+    first: Option<Buffer>,
+    behind: VecDeque<Buffer>,
     arrived: usize,
     outgoing: Vec<u8>,
+}
+
+impl Ends {
+    fn last(&mut self) -> Option<&mut Buffer> {
+        self.behind.back_mut().or(self.first.as_mut())
+    }
+
+    fn push(&mut self, buffer: Buffer) {
+        if self.first.is_none() {
+            self.first = Some(buffer);
+        } else {
+            self.behind.push_back(buffer);
+        }
+    }
+
+    fn drop_first(&mut self) {
+        self.first = self.behind.pop_front();
+        if self.behind.is_empty() {
+            self.behind = VecDeque::new();
+        }
+    }
 }
 
 impl Wire {
@@ -32,20 +55,20 @@ impl Wire {
         }
         ends.arrived += count;
         // Small pieces share a block, so that many of them cannot cost a block each.
-        if let Some(last) = ends.incoming.back_mut()
+        if let Some(last) = ends.last()
             && last.room().len() >= count
         {
             last.append(buffer.data());
-        } else {
-            ends.incoming.push_back(buffer);
+            return;
         }
+        ends.push(buffer);
     }
 
     /// Ciphertext has arrived.
     pub fn arrive_copied(&self, mut data: &[u8]) {
         let mut ends = self.ends();
         ends.arrived += data.len();
-        if let Some(last) = ends.incoming.back_mut() {
+        if let Some(last) = ends.last() {
             let count = last.append(data);
             data = &data[count..];
         }
@@ -53,7 +76,7 @@ impl Wire {
             let mut buffer = Buffer::borrow();
             let count = buffer.append(data);
             data = &data[count..];
-            ends.incoming.push_back(buffer);
+            ends.push(buffer);
         }
     }
 
@@ -85,7 +108,7 @@ impl Wire {
         let mut ends = self.ends();
         let mut count = 0;
         while count < into.len()
-            && let Some(first) = ends.incoming.front_mut()
+            && let Some(first) = &mut ends.first
         {
             let data = first.data();
             let taken = data.len().min(into.len() - count);
@@ -93,11 +116,8 @@ impl Wire {
             count += taken;
             first.consume(taken);
             if first.data().is_empty() {
-                ends.incoming.pop_front();
+                ends.drop_first();
             }
-        }
-        if ends.incoming.is_empty() {
-            ends.incoming = VecDeque::new();
         }
         ends.arrived -= count;
         count
@@ -151,9 +171,10 @@ mod tests {
             buffer.append(b"x");
             wire.arrive(buffer);
         }
-        assert_eq!(wire.ends().incoming.len(), 1);
+        assert!(wire.ends().first.is_some());
+        assert!(wire.ends().behind.is_empty());
         assert_eq!(read(&wire, 2000).len(), 1000);
-        assert_eq!(wire.ends().incoming.capacity(), 0);
+        assert!(wire.ends().first.is_none());
     }
 
     #[test]
@@ -162,7 +183,7 @@ mod tests {
         wire.arrive(Buffer::borrow());
         wire.arrive_copied(b"");
         assert_eq!(wire.arrived(), 0);
-        assert!(wire.ends().incoming.is_empty());
+        assert!(wire.ends().first.is_none());
     }
 
     #[test]
