@@ -59,6 +59,10 @@ const fn room_after(kibibytes: u16) -> Option<usize> {
     }
 }
 
+/// How many bytes a stream reader is fed at a time. Its buffer, which has no memory when it is empty, then stays below what
+/// glibc maps anew each time; and with more, asyncio's default limit would stop the transport every time.
+const FEED_MAX: usize = 120 * 1024;
+
 enum Taken<'py> {
     Data(Bound<'py, PyBytes>),
     Eof,
@@ -122,6 +126,7 @@ fn feed(
     let py = event_loop.py();
     let core = event_loop.get();
     let (read, put) = core.scratch.with(py, |scratch| {
+        let scratch = &mut scratch[..FEED_MAX];
         let read = core.with(py, |state| state.core.read(token, scratch));
         let put = if let Read::Data(count) = read { sink.append(&scratch[..count]) } else { Ok(()) };
         (read, put)
