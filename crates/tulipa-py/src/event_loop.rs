@@ -58,7 +58,7 @@ pub(crate) struct State {
 pub(crate) struct LoopCore {
     pub(crate) state: StateCell<State>,
     /// Where reads end whose bytes are then copied into an object of their own size.
-    pub(crate) scratch: StateCell<Box<[u8]>>,
+    scratch: StateCell<Vec<u8>>,
     pub(crate) familiar: StateCell<Familiar>,
     inbox: Arc<Inbox<Obj>>,
     /// Gone when the loop is closed.
@@ -92,6 +92,18 @@ impl LoopCore {
     #[inline]
     pub(crate) fn with<R>(&self, py: Python<'_>, section: impl FnOnce(&mut State) -> R) -> R {
         self.state.with(py, section)
+    }
+
+    /// Runs `section` on [`READ_MAX`] bytes of memory where reads end whose bytes are then copied. They are there from the
+    /// first read on: many loops of a test suite never read anything.
+    #[inline]
+    pub(crate) fn with_scratch<R>(&self, py: Python<'_>, section: impl FnOnce(&mut [u8]) -> R) -> R {
+        self.scratch.with(py, |scratch| {
+            if scratch.is_empty() {
+                *scratch = vec![0; READ_MAX];
+            }
+            section(scratch)
+        })
     }
 
     pub(crate) fn is_debug(&self) -> bool {
@@ -243,7 +255,7 @@ impl LoopCore {
                 watches: ByNumber::default(),
                 sharing: Sharing::default(),
             }),
-            scratch: StateCell::new(vec![0; READ_MAX].into_boxed_slice()),
+            scratch: StateCell::new(Vec::new()),
             familiar: StateCell::new(Familiar::new()),
             resolver: resolve::resolver(Arc::clone(&inbox), waker.clone()),
             files: file::threads(Arc::clone(&inbox), waker.clone()),

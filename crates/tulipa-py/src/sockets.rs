@@ -99,7 +99,7 @@ fn receive_into_bytes<'py>(
     size: usize,
 ) -> PyResult<Option<Bound<'py, PyBytes>>> {
     let py = event_loop.py();
-    let received = event_loop.get().scratch.with(py, |scratch| match socket::recv(fd, &mut scratch[..size]) {
+    let received = event_loop.get().with_scratch(py, |scratch| match socket::recv(fd, &mut scratch[..size]) {
         Ok(Attempt::Done(count)) => Ok(Some(PyBytes::new(py, &scratch[..count]))),
         Ok(Attempt::Pending) => Ok(None),
         Err(code) => Err(code),

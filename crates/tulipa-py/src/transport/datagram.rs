@@ -63,7 +63,7 @@ fn deliver(
 ) -> PyResult<bool> {
     let py = event_loop.py();
     let core = event_loop.get();
-    let received = core.scratch.with(py, |scratch| {
+    let received = core.with_scratch(py, |scratch| {
         core.with(py, |state| state.core.receive(token, scratch))
             .map(|received| received.map(|(count, from)| (PyBytes::new(py, &scratch[..count]), from)))
     });

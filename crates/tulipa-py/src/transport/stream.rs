@@ -95,7 +95,7 @@ pub(super) fn readable(
             (Err(error), _) => return failed(event_loop, transport, error, "Fatal error: read failed."),
         }
     } else {
-        core.scratch.with(py, |scratch| match core.with(py, |state| state.core.read(token, scratch)) {
+        core.with_scratch(py, |scratch| match core.with(py, |state| state.core.read(token, scratch)) {
             Read::Data(count) => Taken::Data(PyBytes::new(py, &scratch[..count])),
             Read::Eof => Taken::Eof,
             Read::Nothing | Read::Failed(_) => Taken::Nothing,
@@ -125,7 +125,7 @@ fn feed(
 ) -> PyResult<()> {
     let py = event_loop.py();
     let core = event_loop.get();
-    let (read, put) = core.scratch.with(py, |scratch| {
+    let (read, put) = core.with_scratch(py, |scratch| {
         let scratch = &mut scratch[..FEED_MAX];
         let read = core.with(py, |state| state.core.read(token, scratch));
         let put = if let Read::Data(count) = read { sink.append(&scratch[..count]) } else { Ok(()) };
