@@ -10,6 +10,7 @@ use pyo3::types::{PyDict, PyModule, PyTuple, PyType};
 
 use crate::event_loop::LoopCore;
 use crate::ffi::call::construct;
+use crate::ffi::known::KnownClass;
 use crate::ffi::raw::{Arguments, method};
 use crate::future;
 
@@ -27,7 +28,7 @@ struct Own {
     tasks: Py<PyModule>,
     /// CPython's, in C.
     class: Py<PyType>,
-    base: Py<PyType>,
+    base: KnownClass,
     /// `asyncio.BaseEventLoop.create_task`, unless that was somebody else's already.
     create_task: Option<Py<PyAny>>,
     /// It passes on to the task whatever options it is given, as it does in newer CPythons.
@@ -51,17 +52,32 @@ impl Own {
                 passes_all: genuine && flags()? & TAKES_ANY != 0,
                 tasks: py.import("asyncio.tasks")?.unbind(),
                 class: py.import("_asyncio")?.getattr("Task")?.cast_into::<PyType>()?.unbind(),
-                base: base.unbind(),
+                base: KnownClass::new(base.unbind()),
                 create_task: genuine.then(|| create_task.unbind()),
             })
         })
     }
 
     /// Whether asyncio's method would make a task of CPython's, and nothing else.
-    fn are_in_place(&self, py: Python<'_>, method: &Bound<'_, PyAny>) -> PyResult<bool> {
+    fn are_in_place(&self, py: Python<'_>) -> PyResult<bool> {
         let class = self.tasks.bind(py).dict().get_item(intern!(py, "Task"))?;
-        Ok(class.is_some_and(|class| class.is(&self.class))
-            && self.create_task.as_ref().is_some_and(|own| method.is(own)))
+        if !class.is_some_and(|class| class.is(&self.class)) {
+            return Ok(false);
+        }
+        if self.base.holds() {
+            return Ok(true);
+        }
+        let method = self.method(py)?;
+        let in_place = self.create_task.as_ref().is_some_and(|own| method.is(own));
+        if in_place {
+            self.base.remember();
+        }
+        Ok(in_place)
+    }
+
+    /// What `asyncio.BaseEventLoop.create_task` is now.
+    fn method<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.base.class(py).getattr(intern!(py, "create_task"))
     }
 
     /// The keyword arguments that asyncio's method would make a task with; `None` if it would refuse these.
@@ -97,11 +113,10 @@ fn create_task<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyR
     let py = object.py();
     let event_loop = object.cast::<LoopCore>()?;
     let own = Own::get(py)?;
-    let method = own.base.bind(py).getattr(intern!(py, "create_task"))?;
     if let [coroutine] = args.positional
         && !event_loop.get().is_debug()
         && object.getattr(intern!(py, "_task_factory"))?.is_none()
-        && own.are_in_place(py, &method)?
+        && own.are_in_place(py)?
         && let Some(options) = own.options(event_loop, &args)?
     {
         event_loop.get().check_usable()?;
@@ -115,5 +130,5 @@ fn create_task<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyR
             options.set_item(name?, value)?;
         }
     }
-    method.call(PyTuple::new(py, positional)?, Some(&options))
+    own.method(py)?.call(PyTuple::new(py, positional)?, Some(&options))
 }
