@@ -90,11 +90,10 @@ impl<C> Timers<C> {
         let (_, callback) = self.pending.remove(id.index);
         if let Some(run) = self.runs.iter_mut().find(|run| run.back().is_some_and(|last| last.serial == id.serial)) {
             run.pop_back();
-        } else {
-            let husks = self.entries() - self.pending.len();
-            if husks > HUSKS_MIN && husks > self.pending.len() {
-                self.sweep();
-            }
+        }
+        let husks = self.entries() - self.pending.len();
+        if husks > HUSKS_MIN && husks > self.pending.len() {
+            self.sweep();
         }
         Some(callback)
     }
@@ -297,6 +296,17 @@ mod tests {
         assert_eq!(timers.heap.len(), 0);
         assert_eq!(timers.len(), 400);
         assert_eq!(fire_all(&mut timers, 10.0), (0..10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn husks_are_swept_also_when_the_last_ones_are_cancelled() {
+        let mut timers = Timers::new();
+        let ids: Vec<_> = (0..1000).map(|i| timers.insert(Instant::from_secs(f64::from(i)), i)).collect();
+        for id in ids[1..490].iter().chain(ids[490..].iter().rev()) {
+            timers.cancel(*id);
+        }
+        assert_eq!(timers.len(), 1);
+        assert!(timers.entries() <= 2 + super::HUSKS_MIN, "{} entries left", timers.entries());
     }
 
     #[test]

@@ -161,15 +161,15 @@ fn failed(event_loop: &Bound<'_, LoopCore>, error: PyErr) -> PyResult<()> {
     Ok(())
 }
 
-/// Makes the protocol of a connection that was accepted, right before it is told.
+/// Makes the protocol of a connection that was accepted, right before it is told, and says whether there is one.
 ///
 /// Not when it is accepted: each object of a class that is made before the ones before it have all their attributes
 /// takes away from what CPython lets the objects of that class share, and when hundreds of connections come at once
 /// nothing of it is left.
 ///
 /// # Errors
-/// What asks the program to end. Any other failure concerns this connection alone, and the answer is no.
-pub(crate) fn has_protocol(
+/// What asks the program to end. Any other failure concerns this connection alone, which is closed.
+pub(crate) fn introduce(
     event_loop: &Bound<'_, LoopCore>,
     token: Token,
     listener: &Bound<'_, Listener>,

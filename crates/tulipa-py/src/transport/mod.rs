@@ -265,7 +265,7 @@ pub(crate) fn started(event_loop: &Bound<'_, LoopCore>, token: Token, transport:
     let waiter = fields.waiter.take(py);
     let waiter = match waiter.map(Bound::cast_into::<Listener>) {
         Some(Ok(listener)) => {
-            if !listener::has_protocol(event_loop, token, &listener, transport)? {
+            if !listener::introduce(event_loop, token, &listener, transport)? {
                 return Ok(());
             }
             None
