@@ -82,10 +82,11 @@ impl KnownClass {
     pub(crate) fn holds(&self) -> bool {
         let tag = self.tag.load(Ordering::Relaxed);
         // Without a global lock another thread may be changing it just now.
+        if tag == 0 || cfg!(Py_GIL_DISABLED) {
+            return false;
+        }
         // SAFETY: attached, as whoever has a class; it is alive.
-        tag != 0
-            && cfg!(not(Py_GIL_DISABLED))
-            && unsafe { (*self.class.as_ptr().cast::<ffi::PyTypeObject>()).tp_version_tag } == tag
+        tag == unsafe { (*self.class.as_ptr().cast::<ffi::PyTypeObject>()).tp_version_tag }
     }
 
     /// Takes note that the class has just been looked at, and is as it should be.

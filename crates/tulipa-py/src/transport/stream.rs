@@ -13,7 +13,7 @@ use super::methods::none;
 use super::{TransportFields, chunk, failed, fields, pause_writing, tell};
 use crate::event_loop::LoopCore;
 use crate::ffi::buffer::Held;
-use crate::ffi::bytes::filled;
+use crate::ffi::bytes;
 use crate::ffi::call::{address, in_context, is_bound_native};
 use crate::ffi::raw::{Arguments, method};
 use crate::host::Chunk;
@@ -83,16 +83,11 @@ pub(super) fn readable(
         return feed(event_loop, token, transport, fields, &sink);
     }
     let taken = if let Some(room) = room_after(fields.last_read.get()) {
-        let mut read = Read::Nothing;
-        let data = filled(py, room, |memory| {
-            read = core.with(py, |state| state.core.read(token, memory));
-            if let Read::Data(count) = read { Some(count) } else { None }
-        });
-        match (data, read) {
-            (Ok(Some(data)), _) => Taken::Data(data),
-            (Ok(None), Read::Eof) => Taken::Eof,
-            (Ok(None), _) => Taken::Nothing,
-            (Err(error), _) => return failed(event_loop, transport, error, "Fatal error: read failed."),
+        match bytes::read(py, core, token, room) {
+            Ok((_, Some(data))) => Taken::Data(data),
+            Ok((Read::Eof, None)) => Taken::Eof,
+            Ok((_, None)) => Taken::Nothing,
+            Err(error) => return failed(event_loop, transport, error, "Fatal error: read failed."),
         }
     } else {
         core.with_scratch(py, |scratch| match core.with(py, |state| state.core.read(token, scratch)) {
