@@ -101,7 +101,18 @@ def pytest_pyfunc_call(pyfuncitem):
 
 
 def pytest_runtestloop():
-    """Keep what pytest itself made out of the collections that each test makes."""
+    keep_out_of_collections()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def reports_are_not_collected():
+    """pytest keeps a report of each test: after thousands of them a collection takes longer than a test."""
+    yield
+    keep_out_of_collections()
+
+
+def keep_out_of_collections():
+    """Keep what there is now, pytest's own objects above all, out of the collections that each test makes."""
     gc.collect()
     gc.freeze()
 

@@ -20,8 +20,10 @@ def threads_named(name: str) -> int:
     """How many threads of this process the kernel knows under that name."""
     count = 0
     for task in os.listdir("/proc/self/task"):
-        with contextlib.suppress(FileNotFoundError), open(f"/proc/self/task/{task}/comm") as file:  # one may just end
-            count += file.read().strip() == name
+        # One may end before its file is open, or before it is read.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with open(f"/proc/self/task/{task}/comm") as file:
+                count += file.read().strip() == name
     return count
 
 
