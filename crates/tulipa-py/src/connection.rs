@@ -115,7 +115,7 @@ fn connect_plainly<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) ->
     /// IPPROTO_TCP.
     const TCP: i32 = 6;
     let py = object.py();
-    let event_loop = object.cast::<LoopCore>()?;
+    let event_loop = LoopCore::of(object)?;
     let [host, port] = args.positional else {
         return Err(PyTypeError::new_err("_connect_plainly() takes a host and a port"));
     };
@@ -129,7 +129,7 @@ fn connect_plainly<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) ->
 
 fn begin_connection<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
-    let event_loop = object.cast::<LoopCore>()?;
+    let event_loop = LoopCore::of(object)?;
     let [family, protocol, address] = args.positional else {
         return Err(PyTypeError::new_err("_begin_connection() takes a family, a protocol and an address"));
     };
@@ -239,7 +239,7 @@ pub(crate) fn sockets_are_pythons_own(py: Python<'_>) -> PyResult<bool> {
 
 fn open_connection<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
-    let event_loop = object.cast::<LoopCore>()?;
+    let event_loop = LoopCore::of(object)?;
     event_loop.get().check_usable()?;
     let [class, connection, protocol, waiter, extra, server, context] = args.positional else {
         return Err(PyTypeError::new_err("_open_connection() takes seven arguments"));

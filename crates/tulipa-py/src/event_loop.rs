@@ -18,7 +18,7 @@ use crate::address::Familiar;
 use crate::by_number::ByNumber;
 use crate::error;
 use crate::ffi::cell::StateCell;
-use crate::ffi::known::KnownMethod;
+use crate::ffi::known::{FirstHeir, KnownMethod};
 use crate::ffi::object::Obj;
 use crate::ffi::wakeup;
 use crate::file::{self, FileThreads};
@@ -88,6 +88,16 @@ pub(crate) struct LoopCore {
 }
 
 impl LoopCore {
+    /// The loop that a native method was called of.
+    ///
+    /// # Errors
+    /// `TypeError` if the object is none of ours.
+    #[inline]
+    pub(crate) fn of<'a, 'py>(object: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, Self>> {
+        static CLASS: FirstHeir<LoopCore> = FirstHeir::new();
+        CLASS.cast(object)
+    }
+
     /// Runs `section` on the state; see [`StateCell::with`].
     #[inline]
     pub(crate) fn with<R>(&self, py: Python<'_>, section: impl FnOnce(&mut State) -> R) -> R {
@@ -106,11 +116,13 @@ impl LoopCore {
         })
     }
 
+    #[inline]
     pub(crate) fn is_debug(&self) -> bool {
         self.debug.load(Ordering::Relaxed)
     }
 
     /// Whether turns are being run, by a caller that holds the loop.
+    #[inline]
     pub(crate) fn is_running(&self) -> bool {
         self.running.load(Ordering::Relaxed)
     }

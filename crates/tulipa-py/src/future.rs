@@ -40,7 +40,7 @@ fn future_class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
 }
 
 fn create_future<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    new_future(object.cast::<LoopCore>()?)
+    new_future(LoopCore::of(object)?)
 }
 
 /// What `event_loop.create_future()` gives.
@@ -50,7 +50,7 @@ fn create_future<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>
 #[inline]
 pub(crate) fn of_loop<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let name = intern!(event_loop.py(), "create_future");
-    let Ok(ours) = event_loop.cast::<LoopCore>() else { return method0(event_loop, name) };
+    let Ok(ours) = LoopCore::of(event_loop) else { return method0(event_loop, name) };
     let own = &ours.get().own_create_future;
     if own.holds(event_loop, name) {
         return new_future(ours);
@@ -93,7 +93,7 @@ pub(crate) fn options<'py>(event_loop: &Bound<'py, LoopCore>) -> PyResult<Bound<
 }
 
 fn get_debug<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let debug = object.cast::<LoopCore>()?.get().is_debug();
+    let debug = LoopCore::of(object)?.get().is_debug();
     Ok(pyo3::types::PyBool::new(object.py(), debug).to_owned().into_any())
 }
 

@@ -58,7 +58,7 @@ pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
 
 fn listen<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
-    let event_loop = object.cast::<LoopCore>()?;
+    let event_loop = LoopCore::of(object)?;
     event_loop.get().check_usable()?;
     let [listening, factory, server, class, backlog] = args.positional else {
         return Err(PyTypeError::new_err("_listen() takes five arguments"));
@@ -94,7 +94,7 @@ fn listen<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult
 
 fn stop_listening<'py>(object: &Bound<'py, PyAny>, listening: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
-    let event_loop = object.cast::<LoopCore>()?;
+    let event_loop = LoopCore::of(object)?;
     let fd: i32 = listening.call_method0(intern!(py, "fileno"))?.extract()?;
     let remains = event_loop.get().with(py, |state| match state.owners.get(&fd) {
         Some(token) if state.core.is_listener(*token) => {
@@ -111,7 +111,7 @@ fn stop_listening<'py>(object: &Bound<'py, PyAny>, listening: &Bound<'py, PyAny>
 
 fn pause_accepting<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
-    let event_loop = object.cast::<LoopCore>()?;
+    let event_loop = LoopCore::of(object)?;
     let [listener, paused] = args.positional else {
         return Err(PyTypeError::new_err("_pause_accepting() takes a listener and whether to pause"));
     };

@@ -107,7 +107,7 @@ impl Lookup {
 
 fn look_up<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
-    let event_loop = object.cast::<LoopCore>()?;
+    let event_loop = LoopCore::of(object)?;
     let core = event_loop.get();
     let [question, landed] = args.exactly("_look_up", ["question", "landed"])?;
     let question = question.cast::<Question>()?.get().0.clone();
@@ -117,7 +117,7 @@ fn look_up<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResul
 }
 
 fn drop_lookup<'py>(object: &Bound<'py, PyAny>, lookup: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let core = object.cast::<LoopCore>()?.get();
+    let core = LoopCore::of(object)?.get();
     let id = lookup.cast::<Lookup>()?.get().id;
     // In the child of a fork a thread of the parent's may hold the resolver's lock for ever.
     if core.check_usable().is_ok() {

@@ -114,7 +114,7 @@ fn size_of_read(size: &Bound<'_, PyAny>) -> Option<usize> {
 
 fn receive_now<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
-    let event_loop = object.cast::<LoopCore>()?;
+    let event_loop = LoopCore::of(object)?;
     let [socket, size] = args.exactly("_receive_now", ["socket", "size"])?;
     if let (Some(size), Some(fd)) = (size_of_read(size), plain_number(socket)?)
         && is_free(event_loop, fd, Direction::Read)
@@ -130,7 +130,7 @@ fn receive<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResul
     let py = object.py();
     let [socket, size] = args.exactly("_receive", ["socket", "size"])?;
     if let (Some(size), Some(fd)) = (size_of_read(size), plain_number(socket)?) {
-        return match receive_into_bytes(object.cast::<LoopCore>()?, fd, size)? {
+        return match receive_into_bytes(LoopCore::of(object)?, fd, size)? {
             Some(bytes) => Ok(bytes.into_any()),
             None => Err(PyBlockingIOError::new_err("nothing has come yet")),
         };
@@ -140,7 +140,7 @@ fn receive<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResul
 
 fn send_now<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
-    let event_loop = object.cast::<LoopCore>()?;
+    let event_loop = LoopCore::of(object)?;
     let [socket, data] = args.positional else {
         return Err(PyTypeError::new_err("_send_now() takes a socket and bytes"));
     };

@@ -111,7 +111,7 @@ impl Own {
 
 fn create_task<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
-    let event_loop = object.cast::<LoopCore>()?;
+    let event_loop = LoopCore::of(object)?;
     let own = Own::get(py)?;
     if let [coroutine] = args.positional
         && !event_loop.get().is_debug()

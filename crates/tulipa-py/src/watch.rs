@@ -145,13 +145,13 @@ fn check_no_transport(event_loop: &Bound<'_, LoopCore>, fd: i32) -> PyResult<()>
 }
 
 fn ensure_no_transport<'py>(object: &Bound<'py, PyAny>, descriptor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    check_no_transport(object.cast::<LoopCore>()?, number(descriptor)?)?;
+    check_no_transport(LoopCore::of(object)?, number(descriptor)?)?;
     Ok(object.py().None().into_bound(object.py()))
 }
 
 fn ensure_unread<'py>(object: &Bound<'py, PyAny>, descriptor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let fd = number(descriptor)?;
-    let event_loop = object.cast::<LoopCore>()?;
+    let event_loop = LoopCore::of(object)?;
     check_no_transport(event_loop, fd)?;
     sharing::check_reading(event_loop, fd)?;
     Ok(object.py().None().into_bound(object.py()))
@@ -182,7 +182,7 @@ fn forget_if_idle(state: &mut State, fd: i32, token: Token) -> Removed {
 
 fn set(object: &Bound<'_, PyAny>, args: Arguments<'_, '_>, direction: Direction, mine: bool) -> PyResult<Py<PyAny>> {
     let py = object.py();
-    let event_loop = object.cast::<LoopCore>()?;
+    let event_loop = LoopCore::of(object)?;
     let name = if direction == Direction::Read { "add_reader" } else { "add_writer" };
     let Parsed { named: [descriptor, callback], rest, .. } = args.parse(name, ["fd", "callback"], None)?;
     let fd = number(descriptor)?;
@@ -246,7 +246,7 @@ fn clear<'py>(
     mine: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
-    let event_loop = object.cast::<LoopCore>()?;
+    let event_loop = LoopCore::of(object)?;
     let fd = match number(descriptor) {
         // No descriptor has such a number, so none is watched.
         Err(error) if error.is_instance_of::<PyOverflowError>(py) => {
@@ -328,7 +328,7 @@ fn has_waiters<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyR
     let [socket, fd, write] = args.positional else {
         return Err(PyTypeError::new_err("_has_waiters() takes a socket, its descriptor and a direction"));
     };
-    let event_loop = object.cast::<LoopCore>()?;
+    let event_loop = LoopCore::of(object)?;
     let (fd, direction) = (fd.extract::<i32>()?, direction(write.is_truthy()?));
     let (any, this) = event_loop.get().with(py, |state| match state.watches.get(&fd) {
         Some(Watched { token, .. }) => {
@@ -375,7 +375,7 @@ fn is_stale(event_loop: &Bound<'_, LoopCore>, fd: i32, socket: &Bound<'_, PyAny>
 
 fn enqueue<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
-    let event_loop = object.cast::<LoopCore>()?;
+    let event_loop = LoopCore::of(object)?;
     event_loop.get().check_usable()?;
     let [socket, fd, write, attempt, future] = args.positional else {
         return Err(PyTypeError::new_err("_enqueue() takes five arguments"));
@@ -480,7 +480,7 @@ pub(crate) fn make_rounds(event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
 
 fn dequeue<'py>(object: &Bound<'py, PyAny>, waiter: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
-    let event_loop = object.cast::<LoopCore>()?;
+    let event_loop = LoopCore::of(object)?;
     let own = waiter.cast::<Waiter>()?.get();
     let served = event_loop.get().with(py, |state| match state.watches.get(&own.fd) {
         Some(watched) => state.core.served(watched.token, direction(own.write), |other| other.is(waiter)),

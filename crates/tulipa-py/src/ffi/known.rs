@@ -1,10 +1,14 @@
-//! Whether a method of ours has been replaced, for those who ask in every turn.
+//! Whether a method of ours has been replaced, and whether an object is of a class of ours, for those who ask at every
+//! call.
 
+use std::marker::PhantomData;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use pyo3::PyClass;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyString, PyType};
 
 /// Remembers that the instances of a type find a method of ours under some name.
@@ -94,5 +98,35 @@ impl KnownClass {
         // SAFETY: as above.
         let tag = unsafe { (*self.class.as_ptr().cast::<ffi::PyTypeObject>()).tp_version_tag };
         self.tag.store(tag, Ordering::Relaxed);
+    }
+}
+
+/// Remembers the first class that was found to inherit a native one: its instances are known by that alone, where CPython
+/// would go through all the bases.
+pub(crate) struct FirstHeir<T> {
+    class: PyOnceLock<Py<PyType>>,
+    native: PhantomData<fn() -> T>,
+}
+
+impl<T: PyClass> FirstHeir<T> {
+    pub(crate) const fn new() -> Self {
+        Self { class: PyOnceLock::new(), native: PhantomData }
+    }
+
+    /// The object as an instance of `T`; as `object.cast::<T>()`.
+    ///
+    /// # Errors
+    /// `TypeError` if it is none.
+    #[inline]
+    pub(crate) fn cast<'a, 'py>(&self, object: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, T>> {
+        let class = object.get_type_ptr();
+        if self.class.get(object.py()).is_some_and(|known| known.as_ptr() == class.cast()) {
+            // SAFETY: an instance of this class was found to be one of `T`. CPython lets a class have other bases only
+            // where they are laid out alike, so that this one never ceases to inherit `T`, and it is held here.
+            return Ok(unsafe { object.cast_unchecked() });
+        }
+        let ours = object.cast::<T>()?;
+        let _ = self.class.set(object.py(), object.get_type().unbind());
+        Ok(ours)
     }
 }

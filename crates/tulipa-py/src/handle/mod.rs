@@ -76,6 +76,10 @@ impl HandleTypes {
     /// The slots of a handle of ours, of any kind.
     #[inline]
     fn slots<'a>(&'a self, handle: &'a Bound<'_, PyAny>) -> Option<Slots<'a, 7>> {
+        // What is exactly of the second class is asked for first: being of the first one otherwise is a long question.
+        if self.timer.class().is_exactly(handle) {
+            return self.timer_slots.of(handle);
+        }
         let shared = || self.shared.as_ref().and_then(|shared| shared.slots(handle));
         self.handle_slots.of(handle).or_else(|| self.timer_slots.of(handle)).or_else(shared)
     }
@@ -259,43 +263,57 @@ pub(crate) fn run(handle: &Bound<'_, PyAny>) -> PyResult<Ran> {
     })
 }
 
+#[inline]
 fn is_true(slot: &Slot, py: Python<'_>) -> bool {
     slot.get(py).is_some_and(|value| value.is(PyBool::new(py, true)))
 }
 
 fn cancel<'py>(handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = handle.py();
-    let done = Ok(py.None().into_bound(py));
-    let Some(slots) = types(py)?.slots(handle) else { return done };
+    if let Some(slots) = types(py)?.slots(handle) {
+        let event_loop = slots.at(LOOP).get(py);
+        let event_loop = event_loop.as_ref().and_then(|event_loop| LoopCore::of(event_loop).ok());
+        cancel_with(handle, &slots, event_loop)?;
+    }
+    Ok(py.None().into_bound(py))
+}
+
+fn cancel_timer<'py>(handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = handle.py();
+    let types = types(py)?;
+    if let Some(slots) = types.slots(handle) {
+        let event_loop = slots.at(LOOP).get(py);
+        let event_loop = event_loop.as_ref().and_then(|event_loop| LoopCore::of(event_loop).ok());
+        if let Some(id) = take_timer(handle)? {
+            if let Some(own) = types.own_timer_slots.of(handle) {
+                own.at(SCHEDULED).set(PyBool::new(py, false).to_owned().into_any());
+            }
+            if let Some(event_loop) = event_loop {
+                event_loop.get().cancel_timer(py, id);
+            }
+        }
+        cancel_with(handle, &slots, event_loop)?;
+    }
+    Ok(py.None().into_bound(py))
+}
+
+/// Cancels a handle whose slots and loop are known.
+#[inline]
+fn cancel_with<'py>(
+    handle: &Bound<'py, PyAny>,
+    slots: &Slots<'_, 7>,
+    event_loop: Option<&Bound<'py, LoopCore>>,
+) -> PyResult<()> {
+    let py = handle.py();
     if is_true(slots.at(CANCELLED), py) {
-        return done;
+        return Ok(());
     }
     slots.at(CANCELLED).set(PyBool::new(py, true).to_owned().into_any());
-    let event_loop = slots.at(LOOP).get(py);
-    let debug = event_loop
-        .as_ref()
-        .and_then(|event_loop| event_loop.cast::<LoopCore>().ok())
-        .is_some_and(|event_loop| event_loop.get().is_debug());
-    if debug {
+    if event_loop.is_some_and(|event_loop| event_loop.get().is_debug()) {
         // Slow-callback reports must be able to say what was cancelled.
         slots.at(REPR).set(handle.repr()?.into_any());
     }
     drop(slots.at(CALLBACK).take(py));
     drop(slots.at(ARGS).take(py));
-    done
-}
-
-fn cancel_timer<'py>(handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let py = handle.py();
-    if let Some(id) = take_timer(handle)? {
-        let types = types(py)?;
-        if let Some(own) = types.own_timer_slots.of(handle) {
-            own.at(SCHEDULED).set(PyBool::new(py, false).to_owned().into_any());
-        }
-        let event_loop = types.slots(handle).and_then(|slots| slots.at(LOOP).get(py));
-        if let Some(event_loop) = event_loop.as_ref().and_then(|event_loop| event_loop.cast::<LoopCore>().ok()) {
-            event_loop.get().cancel_timer(py, id);
-        }
-    }
-    cancel(handle)
+    Ok(())
 }

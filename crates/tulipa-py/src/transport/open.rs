@@ -176,13 +176,13 @@ pub(crate) fn claim(event_loop: &Bound<'_, LoopCore>, fd: i32) -> PyResult<()> {
 
 fn ensure_unused<'py>(object: &Bound<'py, PyAny>, file: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
-    claim(object.cast::<LoopCore>()?, file.call_method0(intern!(py, "fileno"))?.extract()?)?;
+    claim(LoopCore::of(object)?, file.call_method0(intern!(py, "fileno"))?.extract()?)?;
     Ok(py.None().into_bound(py))
 }
 
 fn open_transport<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
-    let event_loop = object.cast::<LoopCore>()?;
+    let event_loop = LoopCore::of(object)?;
     event_loop.get().check_usable()?;
     let [class, kind, file, protocol, waiter, extra, server, context, address] = args.positional else {
         return Err(PyTypeError::new_err("_open_transport() takes nine arguments"));
