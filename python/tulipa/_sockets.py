@@ -25,6 +25,9 @@ __all__ = ["SocketMixin", "as_if_waited"]
 
 _T = TypeVar("_T")
 
+# What an operation raises that would block.
+_BLOCKS = (BlockingIOError, InterruptedError)
+
 
 @types.coroutine
 def as_if_waited() -> Generator[None]:
@@ -42,7 +45,6 @@ class SocketMixin(Host):
     # asyncio's loops call it `n`, whatever AbstractEventLoop says.
     async def sock_recv(self, sock: socket.socket, n: int) -> bytes:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Receive up to `n` bytes; an empty result is the end. See asyncio.loop.sock_recv."""
-        self._check_socket(sock)
         received = self._receive_now(sock, n)
         if isinstance(received, bytes):
             return received
@@ -50,23 +52,34 @@ class SocketMixin(Host):
 
     async def sock_recv_into(self, sock: socket.socket, buf: Any) -> int:
         """Receive into a buffer; return the number of bytes. See asyncio.loop.sock_recv_into."""
-        self._check_socket(sock)
-        return await self._operate(sock, False, lambda: sock.recv_into(buf))
+        if tried := self._may_try(sock, False):
+            try:
+                return sock.recv_into(buf)
+            except _BLOCKS:
+                pass
+        return await self._operate(sock, False, lambda: sock.recv_into(buf), tried=tried)
 
     async def sock_recvfrom(self, sock: socket.socket, bufsize: int) -> tuple[bytes, Any]:
         """Receive a datagram and its sender. See asyncio.loop.sock_recvfrom."""
-        self._check_socket(sock)
-        return await self._operate(sock, False, lambda: sock.recvfrom(bufsize))
+        if tried := self._may_try(sock, False):
+            try:
+                return sock.recvfrom(bufsize)
+            except _BLOCKS:
+                pass
+        return await self._operate(sock, False, lambda: sock.recvfrom(bufsize), tried=tried)
 
     async def sock_recvfrom_into(self, sock: socket.socket, buf: Any, nbytes: int = 0) -> tuple[int, Any]:
         """Receive a datagram into a buffer. See asyncio.loop.sock_recvfrom_into."""
-        self._check_socket(sock)
         size = nbytes or len(buf)
-        return await self._operate(sock, False, lambda: sock.recvfrom_into(buf, size))
+        if tried := self._may_try(sock, False):
+            try:
+                return sock.recvfrom_into(buf, size)
+            except _BLOCKS:
+                pass
+        return await self._operate(sock, False, lambda: sock.recvfrom_into(buf, size), tried=tried)
 
     async def sock_sendall(self, sock: socket.socket, data: Any) -> None:
         """Send all of `data`. See asyncio.loop.sock_sendall."""
-        self._check_socket(sock)
         sent = self._send_now(sock, data)
         if sent is None:
             return
@@ -81,8 +94,12 @@ class SocketMixin(Host):
 
     async def sock_sendto(self, sock: socket.socket, data: Any, address: Any) -> int:
         """Send a datagram; return its length. See asyncio.loop.sock_sendto."""
-        self._check_socket(sock)
-        return await self._operate(sock, True, lambda: sock.sendto(data, address))
+        if tried := self._may_try(sock, True):
+            try:
+                return sock.sendto(data, address)
+            except _BLOCKS:
+                pass
+        return await self._operate(sock, True, lambda: sock.sendto(data, address), tried=tried)
 
     async def sock_accept(self, sock: socket.socket) -> tuple[socket.socket, Any]:
         """Accept a connection, as a non-blocking socket and its peer's address.
@@ -158,7 +175,7 @@ class SocketMixin(Host):
         if not tried and (fd < 0 or not self._has_waiters(sock, fd, write)):
             try:
                 return attempt()
-            except (BlockingIOError, InterruptedError):
+            except _BLOCKS:
                 pass
         future: asyncio.Future[_T] = self.create_future()
         waiter = self._enqueue(sock, fd, write, attempt, future)

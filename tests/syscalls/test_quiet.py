@@ -125,3 +125,39 @@ def test_traffic_of_a_watched_descriptor_costs_no_registration(backend):
     assert counts.get("epoll_ctl", 0) == 0, counts
     # A ring holds what it polls, so numbers that the program may close are left to an epoll, which is asked besides.
     assert sum(counts.values()) <= (4.05 if backend.driver == "io_uring" else 3.05), counts
+
+
+@pytest.mark.only_tulipa
+@pytest.mark.all_drivers
+def test_what_is_left_in_a_pipe_after_a_short_read_costs_no_registration(backend):  # P2
+    """Of packets each read takes one. So it looks where somebody writes into the pipe while it is read."""
+    source = """
+        import os
+        loop = new_loop()
+        reading, writing = os.pipe2(os.O_DIRECT | os.O_NONBLOCK)
+        count = 1100
+        class Protocol(asyncio.Protocol):
+            def data_received(self, data):
+                global count
+                assert data == b"packet"
+                count -= 1
+                if count in (1000, 0):
+                    mark()
+                if count == 0:
+                    transport.close()
+                    loop.stop()
+                elif count % 10 == 0:
+                    write()
+        def write():
+            for _ in range(10):
+                os.write(writing, b"packet")
+        transport, _ = loop.run_until_complete(loop.connect_read_pipe(Protocol, os.fdopen(reading, "rb", 0)))
+        write()
+        loop.run_forever()
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+    """
+    counts = cost(backend, source)
+    assert counts.get("epoll_ctl", 0) == 0, counts
+    # A poll, a read and a look at what is left for each packet, and a write by the program.
+    assert sum(counts.values()) <= (5.3 if backend.driver == "io_uring" else 4.3), counts

@@ -9,7 +9,8 @@
 use pyo3::exceptions::{PyBlockingIOError, PyOSError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyString};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyString, PyType};
 use tulipa_core::{Attempt, Code, Direction};
 use tulipa_sys::address::{INET, INET6};
 use tulipa_sys::socket;
@@ -28,14 +29,14 @@ pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
             c"_receive_now",
             vector,
             receive_now,
-            c"Receive (socket, size): bytes, or None if that would block, or False if only the socket itself can."
+            c"Check the socket, and receive (socket, size): bytes, or None if that would block, or False if only the socket itself can."
         ),
         method!(c"_receive", vector, receive, c"Receive (socket, size), as socket.recv(size) does."),
         method!(
             c"_send_now",
             vector,
             send_now,
-            c"Send (socket, data): how many bytes were sent, or None if those were all."
+            c"Check the socket, and send (socket, data): how many bytes were sent, or None if those were all."
         ),
         method!(
             c"_is_connected_by_now",
@@ -74,6 +75,21 @@ fn is_plain(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
     PLAIN.remember(socket);
     // An instance that brings methods of its own is found out here.
     Ok(names.iter().all(|name| PLAIN.holds(socket, name)))
+}
+
+/// Makes sure that the loop may work with a socket as it is.
+///
+/// # Errors
+/// As `_check_socket`: `TypeError` for one of TLS and, in debug mode, `ValueError` for one that blocks.
+#[inline]
+pub(crate) fn check(event_loop: &Bound<'_, LoopCore>, socket: &Bound<'_, PyAny>) -> PyResult<()> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let py = socket.py();
+    let class = CLASS.import(py, "socket", "socket")?;
+    if socket.get_type_ptr() == class.as_type_ptr() && !event_loop.get().is_debug() {
+        return Ok(());
+    }
+    event_loop.call_method1(intern!(py, "_check_socket"), (socket,)).map(drop)
 }
 
 /// The number of a plain socket that is open.
@@ -116,6 +132,7 @@ fn receive_now<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyR
     let py = object.py();
     let event_loop = LoopCore::of(object)?;
     let [socket, size] = args.exactly("_receive_now", ["socket", "size"])?;
+    check(event_loop, socket)?;
     if let (Some(size), Some(fd)) = (size_of_read(size), plain_number(socket)?)
         && is_free(event_loop, fd, Direction::Read)
     {
@@ -144,6 +161,7 @@ fn send_now<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResu
     let [socket, data] = args.positional else {
         return Err(PyTypeError::new_err("_send_now() takes a socket and bytes"));
     };
+    check(event_loop, socket)?;
     let mut sent = 0;
     if let Ok(bytes) = data.cast_exact::<PyBytes>()
         && !bytes.as_bytes().is_empty()

@@ -16,6 +16,7 @@ use crate::ffi::raw::{Arguments, Parsed, method};
 use crate::handle;
 use crate::host::PyHost;
 use crate::sharing;
+use crate::sockets;
 
 /// EBADF.
 const BAD_DESCRIPTOR: i32 = 9;
@@ -58,6 +59,12 @@ pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
             c"Raise if a transport owns the descriptor or reads its socket."
         ),
         method!(c"_has_waiters", vector, has_waiters, c"Whether operations wait already: (socket, fd, write)."),
+        method!(
+            c"_may_try",
+            vector,
+            may_try,
+            c"Check the socket; whether an operation (socket, write) may be tried at once. Raise if a transport is in the way."
+        ),
         method!(
             c"_enqueue",
             vector,
@@ -328,9 +335,34 @@ fn has_waiters<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyR
     let [socket, fd, write] = args.positional else {
         return Err(PyTypeError::new_err("_has_waiters() takes a socket, its descriptor and a direction"));
     };
+    let waits = waits(LoopCore::of(object)?, socket, fd.extract()?, direction(write.is_truthy()?))?;
+    Ok(PyBool::new(py, waits).to_owned().into_any())
+}
+
+/// What has no number is tried, too: it says best what is wrong with it.
+fn may_try<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    let [socket, write] = args.positional else {
+        return Err(PyTypeError::new_err("_may_try() takes a socket and a direction"));
+    };
     let event_loop = LoopCore::of(object)?;
-    let (fd, direction) = (fd.extract::<i32>()?, direction(write.is_truthy()?));
-    let (any, this) = event_loop.get().with(py, |state| match state.watches.get(&fd) {
+    sockets::check(event_loop, socket)?;
+    let direction = direction(write.is_truthy()?);
+    let fd: i32 = method0(socket, intern!(py, "fileno"))?.extract()?;
+    let mut free = true;
+    if fd >= 0 {
+        check_no_transport(event_loop, fd)?;
+        if direction == Direction::Read {
+            sharing::check_reading(event_loop, fd)?;
+        }
+        free = !waits(event_loop, socket, fd, direction)?;
+    }
+    Ok(PyBool::new(py, free).to_owned().into_any())
+}
+
+/// Whether operations of this socket wait already, in this direction.
+fn waits(event_loop: &Bound<'_, LoopCore>, socket: &Bound<'_, PyAny>, fd: i32, direction: Direction) -> PyResult<bool> {
+    let (any, this) = event_loop.get().with(event_loop.py(), |state| match state.watches.get(&fd) {
         Some(Watched { token, .. }) => {
             let this = state.core.has_waiters(*token, direction);
             (
@@ -341,13 +373,11 @@ fn has_waiters<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) -> PyR
         }
         _ => (false, false),
     });
-    let waits = if any && is_stale(event_loop, fd, socket)? {
+    if any && is_stale(event_loop, fd, socket)? {
         evict(event_loop, fd)?;
-        false
-    } else {
-        this
-    };
-    Ok(PyBool::new(py, waits).to_owned().into_any())
+        return Ok(false);
+    }
+    Ok(this)
 }
 
 /// Whether the socket object that operations on `fd` came with is another one than `socket`, and is gone.

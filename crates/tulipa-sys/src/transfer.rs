@@ -26,6 +26,8 @@ pub(crate) enum Taken {
     Rest(usize),
     /// There may be more, and nothing that was seen so far will tell.
     Part(usize),
+    /// There is more.
+    More(usize),
     /// Nothing now.
     Nothing,
 }
@@ -34,35 +36,45 @@ pub(crate) enum Taken {
 #[inline]
 pub(crate) fn read(source: &mut Source, into: &mut [u8]) -> Result<Taken, Errno> {
     let whole = into.len();
-    let (result, seamless) = match source.mode {
-        Mode::Stream => {
-            (uninterrupted(|| recv(source.io(), &mut *into, RECEIVE)).map(|(count, _)| count), source.seamless)
-        }
+    let (result, short) = match source.mode {
+        Mode::Stream => (
+            uninterrupted(|| recv(source.io(), &mut *into, RECEIVE)).map(|(count, _)| count),
+            if_short(source.seamless),
+        ),
         Mode::Local => read_local(source, into),
         mode => read_other(source, mode, into),
     };
     match result {
         Ok(count) if count == whole || count == 0 => Ok(Taken::All(count)),
-        Ok(count) => Ok(if seamless { Taken::Rest(count) } else { Taken::Part(count) }),
+        Ok(count) => Ok(short(count)),
         Err(Errno::AGAIN) => Ok(Taken::Nothing),
         Err(errno) => Err(errno),
     }
 }
 
+/// What a short read means.
+#[inline]
+fn if_short(seamless: bool) -> fn(usize) -> Taken {
+    if seamless { Taken::Rest } else { Taken::Part }
+}
+
 /// A read from a Unix socket stops where descriptors were passed along. They are not asked for; that there were any
 /// shows as MSG_CTRUNC.
-fn read_local(source: &Source, into: &mut [u8]) -> (Result<usize, Errno>, bool) {
+fn read_local(source: &Source, into: &mut [u8]) -> (Result<usize, Errno>, fn(usize) -> Taken) {
     let received = uninterrupted(|| {
         let mut ignored = RecvAncillaryBuffer::default();
         recvmsg(source.io(), &mut [IoSliceMut::new(&mut *into)], &mut ignored, RECEIVE)
     });
     match received {
-        Ok(message) => (Ok(message.bytes), source.seamless && !message.flags.contains(ReturnFlags::CTRUNC)),
-        Err(errno) => (Err(errno), false),
+        Ok(message) => {
+            let whole = source.seamless && !message.flags.contains(ReturnFlags::CTRUNC);
+            (Ok(message.bytes), if_short(whole))
+        }
+        Err(errno) => (Err(errno), Taken::Part),
     }
 }
 
-fn read_other(source: &mut Source, mode: Mode, into: &mut [u8]) -> (Result<usize, Errno>, bool) {
+fn read_other(source: &mut Source, mode: Mode, into: &mut [u8]) -> (Result<usize, Errno>, fn(usize) -> Taken) {
     let whole = into.len();
     let result = match mode {
         Mode::NoWait => read_nowait(source, into),
@@ -70,11 +82,11 @@ fn read_other(source: &mut Source, mode: Mode, into: &mut [u8]) -> (Result<usize
         Mode::Guarded => read_guarded(source, into),
         Mode::Stream | Mode::Local | Mode::Offloaded | Mode::None => Err(Errno::INVAL),
     };
-    let short = result.is_ok_and(|count| count > 0 && count < whole);
     // The other end of a pipe may have been told to make packets (O_DIRECT); a read stops after each, and nothing but
-    // what is left in the pipe shows it.
-    let seamless = source.seamless && !(short && io::ioctl_fionread(source.io()).is_ok_and(|left| left > 0));
-    (result, seamless)
+    // what is left in the pipe shows it. So is what somebody has written meanwhile.
+    let short = result.is_ok_and(|count| count > 0 && count < whole);
+    let more = source.seamless && short && io::ioctl_fionread(source.io()).is_ok_and(|left| left > 0);
+    (result, if more { Taken::More } else { if_short(source.seamless) })
 }
 
 fn read_nowait(source: &mut Source, into: &mut [u8]) -> Result<usize, Errno> {

@@ -6,6 +6,10 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes};
 
+/// From this size on, in bytes, an array grows to the next power of two. CPython adds an eighth, which is less than one read
+/// brings, and each growth of a block of this size has its pages moved by the kernel.
+const LARGE: usize = 128 * 1024;
+
 /// What `array.extend(data)` does. Runs no Python code.
 ///
 /// # Errors
@@ -13,7 +17,13 @@ use pyo3::types::{PyByteArray, PyBytes};
 #[inline]
 pub(crate) fn append(array: &Bound<'_, PyByteArray>, data: &[u8]) -> PyResult<()> {
     let before = array.len();
-    array.resize(before + data.len())?;
+    let after = before + data.len();
+    let room = after.next_power_of_two();
+    if after >= LARGE && room > before.next_power_of_two() {
+        // Shrinking to more than half of it keeps the memory.
+        array.resize(room)?;
+    }
+    array.resize(after)?;
     // SAFETY: attached; the array has just been made long enough, `data` is not its memory (nobody else's of ours is
     // Python's), and nothing runs in between.
     unsafe {

@@ -66,6 +66,12 @@ impl<'py> Sink<'py> {
         Ok(open.then_some(Self(served)))
     }
 
+    /// Whether nothing is left of what the reader was given before.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.buffer.is_empty()
+    }
+
     /// Puts bytes into the reader's buffer. Runs no Python code.
     ///
     /// # Errors

@@ -59,8 +59,9 @@ const fn room_after(kibibytes: u16) -> Option<usize> {
     }
 }
 
-/// How many bytes a stream reader is fed at a time. Its buffer, which has no memory when it is empty, then stays below what
-/// glibc maps anew each time; and with more, asyncio's default limit would stop the transport every time.
+/// How many bytes a stream reader is fed at a time while it has none. Its buffer, which has no memory then, stays below what
+/// glibc maps anew each time; and with more, asyncio's default limit would stop the transport every time. Where bytes have
+/// been left, somebody waits for more of them, and gets what a read may take.
 const FEED_MAX: usize = 120 * 1024;
 
 enum Taken<'py> {
@@ -121,7 +122,7 @@ fn feed(
     let py = event_loop.py();
     let core = event_loop.get();
     let (read, put) = core.with_scratch(py, |scratch| {
-        let scratch = &mut scratch[..FEED_MAX];
+        let scratch = if sink.is_empty() { &mut scratch[..FEED_MAX] } else { scratch };
         let read = core.with(py, |state| state.core.read(token, scratch));
         let put = if let Read::Data(count) = read { sink.append(&scratch[..count]) } else { Ok(()) };
         (read, put)

@@ -153,6 +153,16 @@ impl<P: Poller> Readiness<P> {
         result
     }
 
+    /// After a read that has left something: it need not be asked for, and is reported with what the next poll finds.
+    #[cold]
+    fn report_readable(&mut self, source: &Source) {
+        match &source.reporting {
+            Reporting::Poller(registration) => self.own.push_back(readable(registration.request.token)),
+            Reporting::Always(token) => self.own.push_back(readable(*token)),
+            Reporting::Standing(_) | Reporting::Threads(_) | Reporting::Nobody => {}
+        }
+    }
+
     /// After a read that may have left something which nobody will report.
     #[cold]
     fn look_again(&mut self, source: &mut Source) -> Result<(), Code> {
@@ -302,6 +312,10 @@ where
             }
             Taken::Part(count) => {
                 self.look_again(source)?;
+                Ok(Attempt::Done(count))
+            }
+            Taken::More(count) => {
+                self.report_readable(source);
                 Ok(Attempt::Done(count))
             }
             Taken::Nothing => {
