@@ -6,9 +6,17 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes};
 
-/// From this size on, in bytes, an array grows to the next power of two. CPython adds an eighth, which is less than one read
-/// brings, and each growth of a block of this size has its pages moved by the kernel.
-const LARGE: usize = 128 * 1024;
+/// From this size on, in bytes, the C library may have a block mapped for itself, and resizing one has the kernel move its
+/// pages. So such arrays grow to the next power of two: CPython adds an eighth, which is less than one read brings. And they
+/// do not shrink, but are left to be freed: glibc then takes the next block of that size from memory that it keeps, where
+/// one that had shrunk would have to be mapped again.
+pub(crate) const LARGE: usize = 128 * 1024;
+
+/// How much memory an array of this length has, in bytes, if it is a large one. There is an eighth to spare at least:
+/// glibc keeps twice the largest block that it saw freed, which holds the array and the copy that somebody gets of it.
+const fn room_for(length: usize) -> usize {
+    length.saturating_add(length / 8).next_power_of_two()
+}
 
 /// What `array.extend(data)` does. Runs no Python code.
 ///
@@ -18,8 +26,8 @@ const LARGE: usize = 128 * 1024;
 pub(crate) fn append(array: &Bound<'_, PyByteArray>, data: &[u8]) -> PyResult<()> {
     let before = array.len();
     let after = before + data.len();
-    let room = after.next_power_of_two();
-    if after >= LARGE && room > before.next_power_of_two() {
+    let room = room_for(after);
+    if after >= LARGE && room > room_for(before) {
         // Shrinking to more than half of it keeps the memory.
         array.resize(room)?;
     }
@@ -31,6 +39,12 @@ pub(crate) fn append(array: &Bound<'_, PyByteArray>, data: &[u8]) -> PyResult<()
         ptr::copy_nonoverlapping(data.as_ptr(), memory.add(before), data.len());
     }
     Ok(())
+}
+
+/// What `bytes(array)` gives.
+pub(crate) fn copy<'py>(array: &Bound<'py, PyByteArray>) -> Bound<'py, PyBytes> {
+    // SAFETY: attached; the bytes are copied before anything else runs.
+    unsafe { PyBytes::new(array.py(), array.as_bytes()) }
 }
 
 /// What `bytes(array[:count])` and `del array[:count]` do; `count` beyond the end means all.

@@ -5,11 +5,11 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyInt};
+use pyo3::types::{PyBool, PyByteArray, PyBytes, PyInt};
 
 use super::wait;
 use super::{Served, serve};
-use crate::ffi::bytearray::take_front;
+use crate::ffi::bytearray::{self, LARGE};
 use crate::ffi::call::method1;
 use crate::ffi::raw::{Arguments, method};
 
@@ -132,17 +132,25 @@ fn find(served: &Served<'_>, separator: &Bound<'_, PyBytes>, from: usize) -> PyR
 #[inline]
 fn take<'py>(served: &Served<'py>, size: usize) -> PyResult<Bound<'py, PyBytes>> {
     let py = served.py();
-    let taken = take_front(&served.buffer, size)?;
+    let here = served.buffer.len();
+    let taken = if here >= LARGE && here <= size {
+        let taken = bytearray::copy(&served.buffer);
+        served.attributes.set(intern!(py, "_buffer"), PyByteArray::new(py, &[]).as_any())?;
+        taken
+    } else {
+        bytearray::take_front(&served.buffer, size)?
+    };
     if !served.is(intern!(py, "_paused"), PyBool::new(py, false).as_any()) {
-        resume(served)?;
+        resume(served, here.saturating_sub(size))?;
     }
     Ok(taken)
 }
 
+/// Lets the transport go on if no more is `left` than the limit allows.
 #[cold]
-fn resume(served: &Served<'_>) -> PyResult<()> {
+fn resume(served: &Served<'_>, left: usize) -> PyResult<()> {
     let py = served.py();
-    if served.limit()?.is_none_or(|limit| served.buffer.len() > limit) {
+    if served.limit()?.is_none_or(|limit| left > limit) {
         return Ok(());
     }
     served.attributes.set(intern!(py, "_paused"), PyBool::new(py, false).as_any())?;

@@ -50,11 +50,12 @@ pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
 /// memory first, and is copied from there, which is cheaper for less than 16 KiB. The read before is taken for a hint.
 ///
 /// glibc maps and unmaps a block of 128 KiB or more each time, until it has seen one of that size freed. So these are asked
-/// for only where that much will come, and the next read finds that the allocator has learned.
+/// for only where that much will come, and the next read finds that the allocator has learned; where less comes, it would
+/// see a smaller one freed each time, and never learn.
 const fn room_after(kibibytes: u16) -> Option<usize> {
     match kibibytes {
-        0..16 => None,
         16..112 => Some(120 * 1024),
+        0..256 => None,
         _ => Some(256 * 1024),
     }
 }
