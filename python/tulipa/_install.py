@@ -84,7 +84,15 @@ def _replace_everywhere() -> None:
 
 
 def _stand_in_for(original: type[Any]) -> type[Any]:
-    class SelectorEventLoop(Loop):
+    class LoopType(type):
+        """asyncio's own `run` gives a loop of this class; so it has to look, whichever class ours is of."""
+
+        def __instancecheck__(cls, instance: object) -> bool:
+            return super().__instancecheck__(instance) or (
+                cls is SelectorEventLoop and isinstance(instance, (Loop, original))
+            )
+
+    class SelectorEventLoop(Loop, metaclass=LoopType):
         """A tulipa loop where the program asked for asyncio's by name."""
 
         def __new__(cls, selector: selectors.BaseSelector | None = None) -> Any:

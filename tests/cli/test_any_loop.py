@@ -67,6 +67,19 @@ def test_a_program_gets_tulipa(tmp_path, way):
     assert found.returncode == 0
 
 
+def test_every_loop_is_one_of_the_class_that_has_the_name(tmp_path):
+    text = """
+class Mine(asyncio.SelectorEventLoop): pass
+async def look():
+    loop = asyncio.get_running_loop()
+    print(isinstance(loop, asyncio.SelectorEventLoop), isinstance(loop, Mine), isinstance(loop, int))
+for factory in None, tulipa.new_event_loop, asyncio.SelectorEventLoop, Mine:
+    with asyncio.Runner(loop_factory=factory) as runner: runner.run(look())
+"""
+    write(tmp_path, "program.py", PREFACE + text)
+    assert run(TULIPA, "program.py", cwd=tmp_path).stdout == "True False False\n" * 3 + "True True False\n"
+
+
 @pytest.mark.parametrize("name", ["epoll", "poll", "select"])
 def test_the_stated_driver_is_used_everywhere(tmp_path, name):
     write(tmp_path, "program.py", PREFACE + "asyncio.run(main())\ndrive(asyncio.SelectorEventLoop())\n")

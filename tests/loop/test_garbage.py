@@ -6,6 +6,8 @@ import socket
 import warnings
 import weakref
 
+import pytest
+
 from tests.support.descriptors import open_descriptors
 
 
@@ -30,6 +32,47 @@ def test_a_callback_that_refers_to_its_closed_loop_is_collected(backend):
     loop.close()
     del loop, node
     assert collected(reference)
+
+
+async def talk():
+    async def answer(reader, writer):
+        writer.write(await reader.read(10))
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    writer.write(b"x")
+    assert await reader.read() == b"x"
+    writer.close()
+    await writer.wait_closed()
+    server.close()
+    await server.wait_closed()
+
+
+async def run_a_child():
+    process = await asyncio.create_subprocess_exec("true")
+    assert await process.wait() == 0
+
+
+async def use_a_thread():
+    asyncio.get_running_loop().call_later(100, int)
+    assert await asyncio.to_thread(int) == 0
+
+
+@pytest.mark.parametrize("work", [talk, run_a_child, use_a_thread], ids=lambda work: work.__name__)
+def test_a_closed_loop_is_freed_without_the_collector(backend, work):
+    with asyncio.Runner(loop_factory=backend.new_loop) as runner:
+        gc.collect()
+        gc.disable()
+        try:
+            runner.run(work())
+            reference = weakref.ref(runner.get_loop())
+            runner.close()
+            del runner
+            assert reference() is None
+        finally:
+            gc.enable()
 
 
 def test_an_abandoned_loop_warns_and_closes_its_descriptors(backend):

@@ -237,6 +237,8 @@ impl LoopCore {
     }
 
     fn drop_all(&self, py: Python<'_>) {
+        // It holds the loop, which would need the collector to end.
+        drop(self.future_options.with(py, Option::take));
         // First, so that nothing comes into the inbox any more.
         let (lookups, file_calls) = (self.resolver.close(), self.files.close());
         let remains: (Vec<Remains<PyHost>>, _) = self.with(py, |state| {
@@ -432,6 +434,7 @@ impl LoopCore {
     fn __clear__(&self) {
         Python::attach(|py| {
             self._close_core(py);
+            // A future may have been made after the loop was closed.
             drop(self.future_options.with(py, Option::take));
         });
     }
