@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from socket import socket
     from typing import Any, Self, TypeVar
 
-    from tulipa._native import LoopCore
+    from tulipa._native import Connection, LoopCore
 
     _ProtocolT = TypeVar("_ProtocolT", bound=asyncio.BaseProtocol)
     _T = TypeVar("_T")
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
         ) -> Sequence[tuple[int, int, int, str, Any]]: ...
         async def _create_connection_transport(
             self,
-            sock: socket,
+            sock: socket | Connection,
             protocol_factory: Callable[[], _ProtocolT],
             ssl: ssl_module.SSLContext | bool | None,
             server_hostname: str | None,

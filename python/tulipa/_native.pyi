@@ -298,6 +298,9 @@ class LoopCore:
     def _begin_connection(self, family: int, protocol: int, address: Any, /) -> Connection | None:
         """Begin to connect to a numeric address; None if only `socket` can; raises OSError."""
 
+    def _connect_to_path(self, path: str | bytes, /) -> Connection | None:
+        """Connect to the Unix socket at a path; None if only `socket` can; raises OSError."""
+
     def _open_connection(
         self,
         cls: type[Any],

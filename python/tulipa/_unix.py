@@ -76,27 +76,16 @@ class UnixMixin(Host):
         if path is not None:
             if sock is not None:
                 raise ValueError("path and sock can not be specified at the same time")
-            address = os.fspath(path)
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0)
-            try:
-                sock.setblocking(False)
-                await self.sock_connect(sock, address)
-            except OSError as exc:
-                sock.close()
-                if exc.filename is None and exc.errno is not None:
-                    exc.filename = address
-                raise
-            except BaseException:
-                sock.close()
-                raise
+            connected = await self._connect_to(os.fspath(path))
         else:
             if sock is None:
                 raise ValueError("no path and sock were specified")
             _check_unix_stream(sock)
             sock.setblocking(False)
+            connected = sock
 
         transport, protocol = await self._create_connection_transport(
-            sock,
+            connected,
             protocol_factory,
             ssl,
             server_hostname,
@@ -104,6 +93,24 @@ class UnixMixin(Host):
             ssl_shutdown_timeout=ssl_shutdown_timeout,
         )
         return transport, protocol
+
+    async def _connect_to(self, address: str | bytes) -> socket.socket | _native.Connection:
+        """Connect to a path or an abstract name, without a socket object where nothing is in the way."""
+        sock = None
+        try:
+            connection = self._connect_to_path(address)
+            if connection is not None:
+                return connection
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0)
+            sock.setblocking(False)
+            await self.sock_connect(sock, address)
+        except BaseException as exc:
+            if sock is not None:
+                sock.close()
+            if isinstance(exc, OSError) and exc.filename is None and exc.errno is not None:
+                exc.filename = address
+            raise
+        return sock
 
     async def create_unix_server(
         self,
@@ -206,7 +213,7 @@ class UnixMixin(Host):
     def _remember_unix_socket(self, sock: socket.socket) -> None:
         address: str | bytes = sock.getsockname()
         if address and not _is_abstract(address):
-            identity = _native.path_identity(address)
+            identity = _native.path_identity(os.fsdecode(address))
             if identity is not None:
                 self._unix_server_sockets[sock] = (address, identity)
 
@@ -217,7 +224,7 @@ class UnixMixin(Host):
             return
         address, identity = remembered
         try:
-            _native.unlink_if_identity(address, identity)
+            _native.unlink_if_identity(os.fsdecode(address), identity)
         except OSError as exc:
             logger.error("Unable to clean up listening UNIX socket %r: %r", address, exc)
 
@@ -228,7 +235,7 @@ def _bind(address: str | bytes) -> socket.socket:
     try:
         if address and not _is_abstract(address):
             try:
-                _native.remove_stale_socket(address)
+                _native.remove_stale_socket(os.fsdecode(address))
             except OSError as exc:
                 # The directory may permit only the creation of sockets.
                 logger.error("Unable to check or remove stale UNIX socket %r: %r", address, exc)

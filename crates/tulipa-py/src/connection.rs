@@ -10,10 +10,10 @@ use pyo3::exceptions::{PyBlockingIOError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyInt, PyModule, PyString, PyTuple, PyType};
+use pyo3::types::{PyBytes, PyBytesMethods, PyDict, PyInt, PyModule, PyString, PyTuple, PyType};
 use tulipa_core::{Attempt, Code, Ends};
 use tulipa_sys::address::INET6;
-use tulipa_sys::{Address, Source, socket};
+use tulipa_sys::{Address, Endpoint, Source, socket};
 
 use crate::address;
 use crate::error::os_error;
@@ -42,6 +42,12 @@ pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
             vector,
             begin_connection,
             c"Begin to connect to a numeric address (family, protocol, address); None if it is no such address."
+        ),
+        method!(
+            c"_connect_to_path",
+            onearg,
+            connect_to_path,
+            c"Connect to the Unix socket at a path; None if only the socket itself can."
         ),
         method!(
             c"_open_connection",
@@ -160,6 +166,33 @@ fn begin<'py>(
         }
         _ => given.clone(),
     };
+    begin_to(py, to, &named, protocol)
+}
+
+/// Abstract names, and what has to be encoded in a way that only Python knows, are left to the socket.
+fn connect_to_path<'py>(object: &Bound<'py, PyAny>, path: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    let event_loop = LoopCore::of(object)?;
+    event_loop.get().check_usable()?;
+    let text = path.cast_exact::<PyString>().ok().and_then(|path| path.to_str().ok()).filter(|path| path.is_ascii());
+    let bytes = text.map(str::as_bytes).or_else(|| path.cast_exact::<PyBytes>().ok().map(PyBytesMethods::as_bytes));
+    let to = bytes
+        .filter(|bytes| bytes.first().is_some_and(|first| *first != 0))
+        .and_then(|bytes| Address::new(&Endpoint::Unix(bytes)).ok());
+    match to {
+        Some(to) if connects_itself(event_loop)? => begin_to(py, to, path, 0),
+        _ => Ok(py.None().into_bound(py)),
+    }
+}
+
+/// A connection to an address, which the program knows as `named`.
+fn begin_to<'py>(
+    py: Python<'py>,
+    to: Address,
+    named: &Bound<'py, PyAny>,
+    protocol: i32,
+) -> PyResult<Bound<'py, PyAny>> {
+    let family = to.family();
     let socket = socket::stream(family, protocol).map_err(|code| os_error(py, code))?;
     let connection = Connection {
         socket: StateCell::new(Some(socket)),
@@ -171,10 +204,10 @@ fn begin<'py>(
     };
     let connection = Bound::new(py, connection)?;
     audit::socket_made(&connection, family, socket::STREAM, protocol)?;
-    audit::socket_connects(&connection, &named)?;
+    audit::socket_connects(&connection, named)?;
     let own = connection.get();
     if own.ask(py).map_err(|code| os_error(py, code))? == Attempt::Pending {
-        own.ask(py).map_err(|code| connect_failed(code, &named))?;
+        own.ask(py).map_err(|code| connect_failed(code, named))?;
     }
     Ok(connection.into_any())
 }
@@ -275,6 +308,6 @@ fn open_connection<'py>(object: &Bound<'py, PyAny>, args: Arguments<'_, 'py>) ->
     if let Some(server) = own.server.get(py) {
         open::attach(&server, &transport)?;
     }
-    open::launch(event_loop, &transport, own, fd, Source::connected(socket), Some(Ends::Both));
+    open::launch(event_loop, &transport, own, fd, Source::connected(socket, connection.family), Some(Ends::Both));
     Ok(transport)
 }

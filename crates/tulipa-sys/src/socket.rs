@@ -57,8 +57,7 @@ pub fn send_to(socket: RawFd, datagram: &[u8], to: &Address) -> Result<Attempt<u
     attempt(|| net::sendto(socket, datagram, SEND, to.any()))
 }
 
-/// A new stream socket of an internet family: non-blocking, not inherited by other programs, and with TCP_NODELAY if it is
-/// TCP.
+/// A new stream socket: non-blocking, not inherited by other programs, and with TCP_NODELAY if it is TCP.
 ///
 /// # Errors
 /// As socket(2) and setsockopt(2); EAFNOSUPPORT and EPROTONOSUPPORT also for numbers that are no family's and no protocol's.
@@ -69,7 +68,9 @@ pub fn stream(family: i32, protocol: i32) -> Result<OwnedFd, Code> {
     let protocol = NonZeroU32::new(protocol).map(Protocol::from_raw);
     let socket =
         net::socket_with(AddressFamily::from_raw(family), SocketType::STREAM, flags, protocol).map_err(code)?;
-    no_delay(socket.as_fd())?;
+    if family != AddressFamily::UNIX.as_raw() {
+        no_delay(socket.as_fd())?;
+    }
     Ok(socket)
 }
 

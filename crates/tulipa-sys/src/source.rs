@@ -32,6 +32,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::termios::{isatty, tcgetsid};
 use tulipa_core::{Code, Token};
 
+use crate::address::UNIX;
 use crate::descriptor::{Descriptor, above_stdio, borrow, duplicate};
 use crate::errno::{code, uninterrupted};
 use crate::offload::OffloadedFile;
@@ -212,10 +213,11 @@ impl Source {
         Self { seamless: true, exclusive: true, ..source }
     }
 
-    /// A stream socket that the loop has made and connected, of an internet family.
+    /// A stream socket that the loop has made and connected, of the family given.
     #[must_use]
-    pub fn connected(socket: OwnedFd) -> Self {
-        let source = Self::new(Descriptor::Owned(socket), Kind::Socket, Mode::Stream);
+    pub fn connected(socket: OwnedFd, family: i32) -> Self {
+        let mode = if family == UNIX { Mode::Local } else { Mode::Stream };
+        let source = Self::new(Descriptor::Owned(socket), Kind::Socket, mode);
         Self { seamless: true, exclusive: true, ..source }
     }
 

@@ -8,8 +8,8 @@ use pyo3::types::{PyByteArray, PyBytes};
 
 /// From this size on, in bytes, the C library may have a block mapped for itself, and resizing one has the kernel move its
 /// pages. So such arrays grow to the next power of two: CPython adds an eighth, which is less than one read brings. And they
-/// do not shrink, but are left to be freed: glibc then takes the next block of that size from memory that it keeps, where
-/// one that had shrunk would have to be mapped again.
+/// do not shrink to less, but are left to be freed: glibc then takes the next block of that size from memory that it keeps,
+/// where one that had shrunk would have to be mapped again.
 pub(crate) const LARGE: usize = 128 * 1024;
 
 /// How much memory an array of this length has, in bytes, if it is a large one. There is an eighth to spare at least:
@@ -41,10 +41,15 @@ pub(crate) fn append(array: &Bound<'_, PyByteArray>, data: &[u8]) -> PyResult<()
     Ok(())
 }
 
-/// What `bytes(array)` gives.
-pub(crate) fn copy<'py>(array: &Bound<'py, PyByteArray>) -> Bound<'py, PyBytes> {
+/// What `bytes(array[:count])` and `array[count:]` give; `count` beyond the end means all.
+pub(crate) fn split<'py>(
+    array: &Bound<'py, PyByteArray>,
+    count: usize,
+) -> (Bound<'py, PyBytes>, Bound<'py, PyByteArray>) {
+    let py = array.py();
     // SAFETY: attached; the bytes are copied before anything else runs.
-    unsafe { PyBytes::new(array.py(), array.as_bytes()) }
+    let (taken, rest) = unsafe { array.as_bytes() }.split_at(count.min(array.len()));
+    (PyBytes::new(py, taken), PyByteArray::new(py, rest))
 }
 
 /// What `bytes(array[:count])` and `del array[:count]` do; `count` beyond the end means all.

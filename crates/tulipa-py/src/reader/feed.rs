@@ -72,6 +72,11 @@ impl<'py> Sink<'py> {
         self.0.buffer.is_empty()
     }
 
+    /// Whether the reader does not stop its transport for so many bytes.
+    pub(crate) fn has_room_for(&self, count: usize) -> bool {
+        self.0.limit().is_ok_and(|limit| limit.is_none_or(|limit| count <= limit.saturating_mul(2)))
+    }
+
     /// Puts bytes into the reader's buffer. Runs no Python code.
     ///
     /// # Errors

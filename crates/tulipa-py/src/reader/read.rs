@@ -5,7 +5,7 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyByteArray, PyBytes, PyInt};
+use pyo3::types::{PyBool, PyBytes, PyInt};
 
 use super::wait;
 use super::{Served, serve};
@@ -132,16 +132,16 @@ fn find(served: &Served<'_>, separator: &Bound<'_, PyBytes>, from: usize) -> PyR
 #[inline]
 fn take<'py>(served: &Served<'py>, size: usize) -> PyResult<Bound<'py, PyBytes>> {
     let py = served.py();
-    let here = served.buffer.len();
-    let taken = if here >= LARGE && here <= size {
-        let taken = bytearray::copy(&served.buffer);
-        served.attributes.set(intern!(py, "_buffer"), PyByteArray::new(py, &[]).as_any())?;
+    let left = served.buffer.len().saturating_sub(size);
+    let taken = if served.buffer.len() >= LARGE && left < LARGE {
+        let (taken, rest) = bytearray::split(&served.buffer, size);
+        served.attributes.set(intern!(py, "_buffer"), rest.as_any())?;
         taken
     } else {
         bytearray::take_front(&served.buffer, size)?
     };
     if !served.is(intern!(py, "_paused"), PyBool::new(py, false).as_any()) {
-        resume(served, here.saturating_sub(size))?;
+        resume(served, left)?;
     }
     Ok(taken)
 }

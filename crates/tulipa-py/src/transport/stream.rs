@@ -11,7 +11,7 @@ use tulipa_tls::Buffer;
 
 use super::methods::none;
 use super::{TransportFields, chunk, failed, fields, pause_writing, tell};
-use crate::event_loop::LoopCore;
+use crate::event_loop::{LoopCore, READ_MAX};
 use crate::ffi::buffer::Held;
 use crate::ffi::bytes;
 use crate::ffi::call::{address, in_context, is_bound_native};
@@ -60,9 +60,13 @@ const fn room_after(kibibytes: u16) -> Option<usize> {
     }
 }
 
-/// How many bytes a stream reader is fed at a time while it has none. Its buffer, which has no memory then, stays below what
-/// glibc maps anew each time; and with more, asyncio's default limit would stop the transport every time. Where bytes have
-/// been left, somebody waits for more of them, and gets what a read may take.
+fn kibibytes(count: usize) -> u16 {
+    u16::try_from(count / 1024).unwrap_or(u16::MAX)
+}
+
+/// How many bytes a stream reader that has none is fed at a time. Its buffer then stays below what glibc may map anew each
+/// time; and with more, asyncio's default limit would stop the transport every time. A reader that has a greater limit, and
+/// to which that much comes, is fed what a read may take; so is one that has bytes left, since somebody waits for more.
 const FEED_MAX: usize = 120 * 1024;
 
 enum Taken<'py> {
@@ -99,7 +103,7 @@ pub(super) fn readable(
         })
     };
     if let Taken::Data(data) = &taken {
-        fields.last_read.set(u16::try_from(data.as_bytes().len() / 1024).unwrap_or(u16::MAX));
+        fields.last_read.set(kibibytes(data.as_bytes().len()));
     }
     match taken {
         Taken::Data(data) => match tell(fields, intern!(py, "data_received"), Some(data.as_any())) {
@@ -122,9 +126,14 @@ fn feed(
 ) -> PyResult<()> {
     let py = event_loop.py();
     let core = event_loop.get();
+    let much_comes = fields.last_read.get() >= 112;
+    let room = if sink.is_empty() && !(much_comes && sink.has_room_for(READ_MAX)) { FEED_MAX } else { READ_MAX };
     let (read, put) = core.with_scratch(py, |scratch| {
-        let scratch = if sink.is_empty() { &mut scratch[..FEED_MAX] } else { scratch };
+        let scratch = &mut scratch[..room];
         let read = core.with(py, |state| state.core.read(token, scratch));
+        if let Read::Data(count) = read {
+            fields.last_read.set(kibibytes(count));
+        }
         let put = if let Read::Data(count) = read { sink.append(&scratch[..count]) } else { Ok(()) };
         (read, put)
     });
