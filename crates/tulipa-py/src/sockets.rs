@@ -85,8 +85,9 @@ fn is_plain(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
 pub(crate) fn check(event_loop: &Bound<'_, LoopCore>, socket: &Bound<'_, PyAny>) -> PyResult<()> {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     let py = socket.py();
-    let class = CLASS.import(py, "socket", "socket")?;
-    if socket.get_type_ptr() == class.as_type_ptr() && !event_loop.get().is_debug() {
+    // A program may have put something there that is no class.
+    let plain = CLASS.import(py, "socket", "socket").is_ok_and(|class| socket.get_type_ptr() == class.as_type_ptr());
+    if plain && !event_loop.get().is_debug() {
         return Ok(());
     }
     event_loop.call_method1(intern!(py, "_check_socket"), (socket,)).map(drop)

@@ -28,8 +28,8 @@ pub(crate) fn append(array: &Bound<'_, PyByteArray>, data: &[u8]) -> PyResult<()
     let after = before + data.len();
     let room = room_for(after);
     if after >= LARGE && room > room_for(before) {
-        // Shrinking to more than half of it keeps the memory.
-        array.resize(room)?;
+        // Shrinking to more than half of it keeps the memory. If there is not that much, less may do.
+        drop(array.resize(room));
     }
     array.resize(after)?;
     // SAFETY: attached; the array has just been made long enough, `data` is not its memory (nobody else's of ours is

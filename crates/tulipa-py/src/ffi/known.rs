@@ -125,6 +125,11 @@ impl<T: PyClass> FirstHeir<T> {
             // where they are laid out alike, so that this one never ceases to inherit `T`, and it is held here.
             return Ok(unsafe { object.cast_unchecked() });
         }
+        self.look(object)
+    }
+
+    #[cold]
+    fn look<'a, 'py>(&self, object: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, T>> {
         let ours = object.cast::<T>()?;
         let _ = self.class.set(object.py(), object.get_type().unbind());
         Ok(ours)
