@@ -95,6 +95,8 @@ class ConnectingMixin(Host):
                 attempt.over = True
                 for sock in attempt.made:
                     self._close_unless_owned(sock)
+                # The transport keeps the present context, and would keep all of these with it.
+                attempt.made.clear()
 
         async def _create_connection_transport(
             self,
@@ -278,6 +280,8 @@ class ConnectingMixin(Host):
                 raise
             finally:
                 _started.reset(token)
+                # From 3.15 on the server keeps the present context, and would keep itself with it.
+                started.clear()
 
 
 class _Failure(asyncio.BaseProtocol):
