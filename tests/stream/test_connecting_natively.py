@@ -7,11 +7,11 @@ import asyncio
 import contextlib
 import gc
 import socket
-import sys
 import weakref
 
 import pytest
 
+from tests.support.auditing import Refused, listening_to_sockets
 from tests.support.recorders import Recorder
 from tests.support.streams import turns
 
@@ -273,33 +273,17 @@ async def test_a_replaced_connect_of_sockets_is_called(loop, monkeypatch):
 
 
 async def test_audit_hooks_hear_of_it_and_may_refuse(loop):
-    listening, seen, refused = True, [], None
-
-    class Refused(Exception):
-        pass
-
-    def hook(name, args):
-        if not listening or name not in ("socket.__new__", "socket.connect"):
-            return
-        seen.append((name, *args[1:]))
-        assert args[0].fileno() > 0 or name == "socket.__new__"
-        if name == refused:
-            raise Refused
-
     async with serving(loop) as address:
-        sys.addaudithook(hook)
-        try:
-            for refused in (None, "socket.connect"):
-                seen.clear()
-                with pytest.raises(Refused) if refused else contextlib.nullcontext():
+        with listening_to_sockets() as ear:
+            for ear.refused in (None, "socket.connect"):
+                ear.seen.clear()
+                with pytest.raises(Refused) if ear.refused else contextlib.nullcontext():
                     await gone(*await loop.create_connection(Recorder, *address))
                 family, kind = socket.AF_INET, socket.SOCK_STREAM
-                assert seen[:2] == [
+                assert ear.seen[:2] == [
                     ("socket.__new__", family, kind, socket.IPPROTO_TCP),
                     ("socket.connect", address),
                 ]
-        finally:
-            listening = False
 
 
 async def test_a_class_of_sockets_tells_its_own_names(loop):

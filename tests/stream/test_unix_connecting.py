@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import os
 import socket
-import sys
 
 import pytest
 
+from tests.support.auditing import Refused, listening_to_sockets
 from tests.support.recorders import Recorder
 from tests.support.streams import turns
 
@@ -17,7 +17,7 @@ NAMES = {
     "not ASCII": "söckel",
     "bytes that are no text": b"s\xffcket",
     "abstract": "\0tulipa's test {}",
-    "the longest": "s" * 20,
+    "the longest": "s" * 107,
 }
 
 
@@ -120,31 +120,16 @@ async def test_a_replaced_class_of_sockets_is_used(loop, here, monkeypatch):
 
 
 async def test_audit_hooks_hear_of_it_and_may_refuse(loop, here):
-    listening, seen, refused = True, [], None
-
-    class Refused(Exception):
-        pass
-
-    def hook(name, args):
-        if not listening or name not in ("socket.__new__", "socket.connect"):
-            return
-        seen.append((name, *args[1:]))
-        if name == refused:
-            raise Refused
-
     async with serving(loop, "socket"):
-        sys.addaudithook(hook)
-        try:
-            for refused in (None, "socket.connect"):
-                seen.clear()
-                with pytest.raises(Refused) if refused else contextlib.nullcontext():
+        with listening_to_sockets() as ear:
+            for ear.refused in (None, "socket.connect"):
+                ear.seen.clear()
+                with pytest.raises(Refused) if ear.refused else contextlib.nullcontext():
                     await gone(*await loop.create_unix_connection(Recorder, "socket"))
-                assert seen[:2] == [
+                assert ear.seen[:2] == [
                     ("socket.__new__", socket.AF_UNIX, socket.SOCK_STREAM, 0),
                     ("socket.connect", "socket"),
                 ]
-        finally:
-            listening = False
 
 
 @pytest.mark.only_tulipa

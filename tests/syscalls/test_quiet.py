@@ -154,7 +154,7 @@ def test_what_is_left_in_a_pipe_after_a_short_read_costs_no_registration(backend
         transport, _ = loop.run_until_complete(loop.connect_read_pipe(Protocol, os.fdopen(reading, "rb", 0)))
         write()
         loop.run_forever()
-        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(asyncio.sleep(0))  # the turn in which the transport ends
         loop.close()
     """
     counts = cost(backend, source)

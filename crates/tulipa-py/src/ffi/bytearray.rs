@@ -47,7 +47,7 @@ pub(crate) fn split<'py>(
     count: usize,
 ) -> (Bound<'py, PyBytes>, Bound<'py, PyByteArray>) {
     let py = array.py();
-    // SAFETY: attached; the bytes are copied before anything else runs.
+    // SAFETY: attached; making the two copies runs no Python code, so nobody changes or resizes the array meanwhile.
     let (taken, rest) = unsafe { array.as_bytes() }.split_at(count.min(array.len()));
     (PyBytes::new(py, taken), PyByteArray::new(py, rest))
 }

@@ -131,6 +131,7 @@ impl<T: PyClass> FirstHeir<T> {
     #[cold]
     fn look<'a, 'py>(&self, object: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, T>> {
         let ours = object.cast::<T>()?;
+        // Another class may have been the first: then this one is looked for each time, as it would be without all this.
         let _ = self.class.set(object.py(), object.get_type().unbind());
         Ok(ours)
     }

@@ -46,6 +46,9 @@ pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
     ]
 }
 
+/// From so many KiB in one read on, the next is taken for one that would not fit below what glibc maps on its own.
+const MUCH: u16 = 112;
+
 /// What a read takes at most, in bytes, if it goes straight into an object of its own; `None` if it goes into the loop's
 /// memory first, and is copied from there, which is cheaper for less than 16 KiB. The read before is taken for a hint.
 ///
@@ -54,7 +57,7 @@ pub(crate) fn methods() -> Vec<pyo3::ffi::PyMethodDef> {
 /// see a smaller one freed each time, and never learn.
 const fn room_after(kibibytes: u16) -> Option<usize> {
     match kibibytes {
-        16..112 => Some(120 * 1024),
+        16..MUCH => Some(120 * 1024),
         0..256 => None,
         _ => Some(256 * 1024),
     }
@@ -126,7 +129,7 @@ fn feed(
 ) -> PyResult<()> {
     let py = event_loop.py();
     let core = event_loop.get();
-    let much_comes = fields.last_read.get() >= 112;
+    let much_comes = fields.last_read.get() >= MUCH;
     let room = if sink.is_empty() && !(much_comes && sink.has_room_for(READ_MAX)) { FEED_MAX } else { READ_MAX };
     let (read, put) = core.with_scratch(py, |scratch| {
         let scratch = &mut scratch[..room];
